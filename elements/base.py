@@ -1,0 +1,248 @@
+"""Element: the contract that every lattice element keeps.
+
+An element is entry, body and exit, each a function of six coordinates and the reference.
+`body` takes a weight, the fraction of the length (or of a thin kick) to apply. Every body
+is a time-symmetric composition, so that a negative weight is its exact inverse; edges take
+a sign for the same purpose. Slicing, inverting and tracking are all built on these three.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from .bunch import Bunch
+from .errors import ElementError
+from .reference import Reference
+
+Number: TypeAlias = float | Tensor
+Numbers: TypeAlias = Sequence[float] | Tensor
+
+
+class State(NamedTuple):
+    """The six coordinates of a bunch, each (..., n_particles)."""
+
+    x: Tensor
+    px: Tensor
+    y: Tensor
+    py: Tensor
+    zeta: Tensor
+    pzeta: Tensor
+
+
+Transport: TypeAlias = Callable[[State, Reference], State]
+
+
+class Driver(Protocol):
+    """A field's value computed from knobs anew at every use."""
+
+    knobs: tuple[str, ...]
+
+    def __call__(self) -> Tensor: ...
+
+
+class Element(nn.Module):
+    """Base of all lattice elements.
+
+    Float fields are `nn.Parameter`s in float64 that do not require gradients until asked;
+    they may carry batch dimensions that broadcast with those of the bunch. A field driven
+    by knobs is computed at every use and cannot be set.
+    """
+
+    isthick: ClassVar[bool] = False
+    name: str | None
+    length: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = None
+        self._drivers: dict[str, Driver] = {}
+        self._ranks: dict[str, int] = {}
+
+    # ---- the physics, one class each -------------------------------------------------
+
+    def entry(self, state: State, reference: Reference, sign: int) -> State:
+        """Apply the entry face (`sign` +1) or undo it (-1)."""
+        return state
+
+    def body(self, state: State, reference: Reference, weight: float) -> State:
+        """Apply a fraction `weight` of the body; the negative weight undoes it exactly."""
+        raise NotImplementedError
+
+    def exit(self, state: State, reference: Reference, sign: int) -> State:
+        """Apply the exit face (`sign` +1) or undo it (-1)."""
+        return state
+
+    def transport(self, state: State, reference: Reference) -> State:
+        """Apply the whole map to coordinates; `reference` is aligned with the particles."""
+        state = self.body(self.entry(state, reference, +1), reference, 1.0)
+        return self.exit(state, reference, +1)
+
+    def undo(self, state: State, reference: Reference) -> State:
+        """Apply the exact inverse of `transport`."""
+        state = self.body(self.exit(state, reference, -1), reference, -1.0)
+        return self.entry(state, reference, -1)
+
+    # ---- what users call -------------------------------------------------------------
+
+    def track(self, bunch: Bunch) -> Bunch:
+        """Return the bunch after this element; lost particles stay where they are."""
+        return track_transport(self.transport, bunch)
+
+    def forward(self, bunch: Bunch) -> Bunch:
+        return self.track(bunch)
+
+    def inverse(self) -> Element:
+        """Return the element whose map is the exact inverse of this one, sharing its fields."""
+        from .parts import Inverse
+
+        return Inverse(self)
+
+    def slices(self, weights: Sequence[float]) -> list[Element]:
+        """Cut into [entry, one body per weight, exit], all sharing this element's fields.
+
+        Raises
+        ------
+        ElementError
+            If the element is thin, or the weights do not add up to 1.
+        """
+        from .parts import Edge, Slice
+
+        if not self.isthick:
+            raise ElementError(f"{self.label}: a thin element has no length to slice")
+        if not weights or not math.isclose(math.fsum(weights), 1.0, abs_tol=1e-12):
+            raise ElementError(
+                f"{self.label}: slice weights {list(weights)} add up to {math.fsum(weights)}, not 1"
+            )
+        return [Edge(self, "entry"), *(Slice(self, w) for w in weights), Edge(self, "exit")]
+
+    def transfer_matrix(self, reference: Reference, orbit: Tensor | None = None) -> Tensor:
+        """First-order map around the reference orbit (or `orbit`), (..., 6, 6).
+
+        In the coordinates of `Bunch`; gradients flow to fields and reference.
+        """
+        return transfer_matrix(self.transport, reference, orbit)
+
+    # ---- fields ----------------------------------------------------------------------
+
+    @property
+    def label(self) -> str:
+        """Class, and name where there is one, for messages."""
+        kind = type(self).__name__
+        return f"{kind} {self.name!r}" if self.name else kind
+
+    def drive(self, field: str, driver: Driver) -> None:
+        """Let `driver` compute `field` at every use."""
+        if field not in self._ranks:
+            raise ElementError(f"{self.label}: has no float field {field!r} to drive")
+        self._parameters.pop(field, None)
+        self._drivers[field] = driver
+
+    def free(self, field: str) -> None:
+        """Cut the tie of `field` to its knobs; it keeps its present value as a free parameter."""
+        if field not in self._drivers:
+            raise ElementError(f"{self.label}: {field!r} is not driven by any knob")
+        value = self._drivers.pop(field)().detach().clone()
+        self.register_parameter(field, nn.Parameter(value, requires_grad=False))
+
+    def _register(self, **fields: Number) -> None:
+        """Make each field a float64 parameter."""
+        for name, value in fields.items():
+            self._register_tensor(name, value, rank=0)
+
+    def _register_multipoles(self, **fields: Numbers) -> None:
+        """Make each list of multipole components a float64 parameter, (..., order + 1)."""
+        for name, value in fields.items():
+            values = value if isinstance(value, Tensor) else list(value) or [0.0]
+            self._register_tensor(name, values, rank=1)
+
+    def _register_tensor(self, name: str, value: Any, rank: int) -> None:
+        tensor = torch.as_tensor(value).detach().to(torch.float64, copy=True)
+        if tensor.dim() < rank:
+            raise ElementError(f"{self.label}: {name} = {value}: must be a list of numbers")
+        if not bool(torch.isfinite(tensor).all()):
+            raise ElementError(f"{self.label}: {name} = {value}: must be finite")
+        wanted = isinstance(value, Tensor) and value.requires_grad
+        self._ranks[name] = rank
+        self.register_parameter(name, nn.Parameter(tensor, requires_grad=wanted))
+
+    def _aligned(self, name: str, like: Tensor) -> Tensor:
+        """Return a field ready to broadcast against a coordinate.
+
+        Zero-dimensional fields stay in float64, which does not promote a float32 bunch;
+        batched ones get a trailing particle axis (before the multipole axis) and its dtype.
+        """
+        value: Tensor = getattr(self, name)
+        rank = self._ranks[name]
+        if value.dim() == rank:
+            return value
+        return value.unsqueeze(-1 - rank).to(like.dtype)
+
+    def __getattr__(self, name: str) -> Any:
+        drivers = self.__dict__.get("_drivers")
+        if drivers and name in drivers:
+            return drivers[name]()
+        return super().__getattr__(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        driver = self.__dict__.get("_drivers", {}).get(name)
+        if driver is not None:
+            raise ElementError(
+                f"{self.label}: {name} is driven by {', '.join(driver.knobs) or 'an expression'}: "
+                f"set that knob, or cut the tie with sequence.free"
+            )
+        parameter = self.__dict__.get("_parameters", {}).get(name)
+        if parameter is not None and isinstance(value, (int, float)):
+            if not math.isfinite(value):
+                raise ElementError(f"{self.label}: {name} = {value}: must be finite")
+            with torch.no_grad():
+                parameter.fill_(value)
+            return
+        super().__setattr__(name, value)
+
+    def extra_repr(self) -> str:
+        shown = []
+        for name in self._ranks:
+            value = getattr(self, name).detach()
+            if value.count_nonzero():
+                number = f"{value.item():.9g}" if value.dim() == 0 else str(value.tolist())
+                shown.append(f"{name}={number}")
+        return ", ".join(([repr(self.name)] if self.name else []) + shown)
+
+
+def track_transport(transport: Transport, bunch: Bunch) -> Bunch:
+    """Apply a map of coordinates to a bunch, leaving lost particles where they are."""
+    reference = bunch.reference.over_particles(bunch.coordinates)
+    state = transport(State(*bunch.coordinates.unbind(-2)), reference)
+    coordinates = torch.stack(torch.broadcast_tensors(*state), dim=-2)
+    if not bool(bunch.alive.all()):
+        coordinates = torch.where(bunch.alive.unsqueeze(-2), coordinates, bunch.coordinates)
+    return bunch.replace(coordinates=coordinates)
+
+
+def transfer_matrix(
+    transport: Transport, reference: Reference, orbit: Tensor | None = None
+) -> Tensor:
+    """Jacobian of a map of coordinates around one particle, (..., 6, 6), by one backward pass.
+
+    Six copies of the particle are tracked; particles do not see each other in a map, so the
+    gradient of the i-th coordinate of the i-th copy is the i-th row.
+    """
+    particle = torch.zeros(6, dtype=torch.float64) if orbit is None else orbit.to(torch.float64)
+    copies = particle.unsqueeze(-1).expand(*particle.shape, 6)
+    aligned = reference.over_particles(copies)
+
+    def apply(coordinates: Tensor) -> Tensor:
+        state = transport(State(*coordinates.unbind(-2)), aligned)
+        return torch.stack(torch.broadcast_tensors(*state), dim=-2)
+
+    with torch.enable_grad():
+        probe = apply(copies)
+        start = copies.detach().expand(probe.shape).clone().requires_grad_()
+        diagonal = apply(start).diagonal(dim1=-2, dim2=-1)
+        (rows,) = torch.autograd.grad(diagonal.sum(), start, create_graph=probe.requires_grad)
+    return rows.transpose(-1, -2)

@@ -1,0 +1,72 @@
+"""Parts of elements: slices of the body, single faces, and inverses, sharing the parent's fields."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from .base import Element, State
+from .reference import Reference
+
+
+class Part(Element):
+    """A view of another element; it owns no field."""
+
+    def __init__(self, parent: Element) -> None:
+        super().__init__()
+        self.parent = parent
+        self.name = parent.name
+
+
+class Slice(Part):
+    """A fraction `weight` of the body of `parent`, without its faces.
+
+    Validity: exact for maps that are a flow of the length (drift, quadrupole, exact bend);
+    an integrated body is sliced to the order of its integrator, as in Xsuite.
+    """
+
+    isthick = True
+
+    def __init__(self, parent: Element, weight: float) -> None:
+        super().__init__(parent)
+        self.weight = weight
+
+    @property
+    def length(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Length of this slice, m."""
+        return self.parent.length * self.weight
+
+    def body(self, state: State, reference: Reference, weight: float) -> State:
+        return self.parent.body(state, reference, self.weight * weight)
+
+    def extra_repr(self) -> str:
+        return f"weight={self.weight:g}"
+
+
+class Edge(Part):
+    """One face of `parent`, alone."""
+
+    def __init__(self, parent: Element, side: Literal["entry", "exit"]) -> None:
+        super().__init__(parent)
+        self.side = side
+
+    def body(self, state: State, reference: Reference, weight: float) -> State:
+        face = self.parent.entry if self.side == "entry" else self.parent.exit
+        return face(state, reference, +1 if weight > 0 else -1)
+
+    def extra_repr(self) -> str:
+        return f"side={self.side}"
+
+
+class Inverse(Part):
+    """The exact inverse of `parent`."""
+
+    def transport(self, state: State, reference: Reference) -> State:
+        return self.parent.undo(state, reference)
+
+    def undo(self, state: State, reference: Reference) -> State:
+        return self.parent.transport(state, reference)
+
+    def inverse(self) -> Element:
+        return self.parent

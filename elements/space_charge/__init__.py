@@ -1,0 +1,1 @@
+"""Space charge: grid, deposit, Poisson solve and kick."""

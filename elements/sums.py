@@ -1,0 +1,36 @@
+"""Sums over particles: the one place through which every reduction of a bunch goes.
+
+Particles sharded over processes will need a collective operation in each of these
+functions, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def total(values: Tensor) -> Tensor:
+    """Sum over particles, (..., n_particles) -> (...)."""
+    return values.sum(-1)
+
+
+def largest(values: Tensor) -> Tensor:
+    """Maximum over particles, (..., n_particles) -> (...)."""
+    return values.amax(-1)
+
+
+def count(alive: Tensor) -> Tensor:
+    """Number of living particles, (..., n_particles) -> (...)."""
+    return alive.sum(-1)
+
+
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Mean over particles with weights, (..., n_particles) -> (...); 0 if all weights are 0."""
+    norm = total(weight)
+    return total(values * weight) / torch.where(norm == 0, torch.ones_like(norm), norm)
+
+
+def plain_mean(values: Tensor, alive: Tensor) -> Tensor:
+    """Mean over living particles, each counted once; finite when none lives."""
+    return weighted_mean(torch.where(alive, values, torch.zeros_like(values)), alive.to(values))
