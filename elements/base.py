@@ -118,9 +118,15 @@ class Element(nn.Module):
             raise ElementError(
                 f"{self.label}: slice weights {list(weights)} add up to {math.fsum(weights)}, not 1"
             )
-        return [Edge(self, "entry"), *(Slice(self, w) for w in weights), Edge(self, "exit")]
+        return [
+            Edge(self, "entry"),
+            *(Slice(self, w) for w in weights),
+            Edge(self, "exit"),
+        ]
 
-    def transfer_matrix(self, reference: Reference, orbit: Tensor | None = None) -> Tensor:
+    def transfer_matrix(
+        self, reference: Reference, orbit: Tensor | None = None
+    ) -> Tensor:
         """First-order map around the reference orbit (or `orbit`), (..., 6, 6).
 
         In the coordinates of `Bunch`; gradients flow to fields and reference.
@@ -161,9 +167,11 @@ class Element(nn.Module):
             self._register_tensor(name, values, rank=1)
 
     def _register_tensor(self, name: str, value: Any, rank: int) -> None:
-        tensor = torch.as_tensor(value).detach().to(torch.float64, copy=True)
+        tensor = torch.as_tensor(value, dtype=torch.float64).detach().clone()
         if tensor.dim() < rank:
-            raise ElementError(f"{self.label}: {name} = {value}: must be a list of numbers")
+            raise ElementError(
+                f"{self.label}: {name} = {value}: must be a list of numbers"
+            )
         if not bool(torch.isfinite(tensor).all()):
             raise ElementError(f"{self.label}: {name} = {value}: must be finite")
         wanted = isinstance(value, Tensor) and value.requires_grad
@@ -209,7 +217,9 @@ class Element(nn.Module):
         for name in self._ranks:
             value = getattr(self, name).detach()
             if value.count_nonzero():
-                number = f"{value.item():.9g}" if value.dim() == 0 else str(value.tolist())
+                number = (
+                    f"{value.item():.9g}" if value.dim() == 0 else str(value.tolist())
+                )
                 shown.append(f"{name}={number}")
         return ", ".join(([repr(self.name)] if self.name else []) + shown)
 
@@ -220,7 +230,9 @@ def track_transport(transport: Transport, bunch: Bunch) -> Bunch:
     state = transport(State(*bunch.coordinates.unbind(-2)), reference)
     coordinates = torch.stack(torch.broadcast_tensors(*state), dim=-2)
     if not bool(bunch.alive.all()):
-        coordinates = torch.where(bunch.alive.unsqueeze(-2), coordinates, bunch.coordinates)
+        coordinates = torch.where(
+            bunch.alive.unsqueeze(-2), coordinates, bunch.coordinates
+        )
     return bunch.replace(coordinates=coordinates)
 
 
@@ -232,7 +244,11 @@ def transfer_matrix(
     Six copies of the particle are tracked; particles do not see each other in a map, so the
     gradient of the i-th coordinate of the i-th copy is the i-th row.
     """
-    particle = torch.zeros(6, dtype=torch.float64) if orbit is None else orbit.to(torch.float64)
+    particle = (
+        torch.zeros(6, dtype=torch.float64)
+        if orbit is None
+        else orbit.to(torch.float64)
+    )
     copies = particle.unsqueeze(-1).expand(*particle.shape, 6)
     aligned = reference.over_particles(copies)
 
@@ -244,5 +260,7 @@ def transfer_matrix(
         probe = apply(copies)
         start = copies.detach().expand(probe.shape).clone().requires_grad_()
         diagonal = apply(start).diagonal(dim1=-2, dim2=-1)
-        (rows,) = torch.autograd.grad(diagonal.sum(), start, create_graph=probe.requires_grad)
+        (rows,) = torch.autograd.grad(
+            diagonal.sum(), start, create_graph=probe.requires_grad
+        )
     return rows.transpose(-1, -2)

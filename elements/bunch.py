@@ -82,9 +82,13 @@ class Bunch:
                 f"bunch: coordinates of {coordinates.dtype}: must be torch.float32 or torch.float64"
             )
         if coordinates.shape[-1] == 0:
-            raise BunchError("bunch: no particles: coordinates must be (..., 6, n_particles)")
+            raise BunchError(
+                "bunch: no particles: coordinates must be (..., 6, n_particles)"
+            )
         shape = coordinates.shape[:-2] + coordinates.shape[-1:]
-        weight = torch.as_tensor(weight, device=coordinates.device).to(coordinates.dtype)
+        weight = torch.as_tensor(weight, device=coordinates.device).to(
+            coordinates.dtype
+        )
         if alive is None:
             alive = torch.ones(shape, dtype=torch.bool, device=coordinates.device)
         for name, value in (("weight", weight), ("alive", alive)):
@@ -104,13 +108,18 @@ class Bunch:
 
     def detach(self) -> Bunch:
         return Bunch(
-            self.coordinates.detach(), self.reference.detach(), self.weight.detach(), self.alive
+            self.coordinates.detach(),
+            self.reference.detach(),
+            self.weight.detach(),
+            self.alive,
         )
 
     def to(self, target: torch.dtype | torch.device | str) -> Bunch:
         """Return the bunch in another dtype or on another device."""
         if isinstance(target, torch.dtype):
-            return self.replace(coordinates=self.coordinates.to(target), weight=self.weight)
+            return self.replace(
+                coordinates=self.coordinates.to(target), weight=self.weight
+            )
         return Bunch(
             self.coordinates.to(target),
             self.reference.to(target),
@@ -273,5 +282,9 @@ class Bunch:
         return torch.where(empty, self.alive.to(weight), weight)
 
     def __repr__(self) -> str:
-        batch = f", batch {tuple(self.coordinates.shape[:-2])}" if self.coordinates.dim() > 2 else ""
+        batch = (
+            f", batch {tuple(self.coordinates.shape[:-2])}"
+            if self.coordinates.dim() > 2
+            else ""
+        )
         return f"Bunch({self.n_particles} particles{batch}, {self.coordinates.dtype}, {self.reference})"

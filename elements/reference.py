@@ -56,11 +56,15 @@ class Reference:
             raise BunchError(f"reference: q0 = {self.q0.tolist()} e: must be finite")
 
     @classmethod
-    def from_kinetic_energy(cls, mass0: Scalar, q0: Scalar, kinetic_energy: Scalar) -> Reference:
+    def from_kinetic_energy(
+        cls, mass0: Scalar, q0: Scalar, kinetic_energy: Scalar
+    ) -> Reference:
         """Build from the kinetic energy in eV; gradients flow to it."""
         mass, kinetic = as_scalar(mass0), as_scalar(kinetic_energy)
         if not bool((kinetic.detach() > 0).all()):
-            raise BunchError(f"reference: kinetic energy {kinetic.tolist()} eV: must be positive")
+            raise BunchError(
+                f"reference: kinetic energy {kinetic.tolist()} eV: must be positive"
+            )
         return cls(mass, q0, torch.sqrt(kinetic * (kinetic + 2.0 * mass)))
 
     @property
@@ -100,7 +104,11 @@ class Reference:
             return self
         aligned = {
             name: value if value.dim() == 0 else value.unsqueeze(-1).to(like.dtype)
-            for name, value in (("mass0", self.mass0), ("q0", self.q0), ("p0c", self.p0c))
+            for name, value in (
+                ("mass0", self.mass0),
+                ("q0", self.q0),
+                ("p0c", self.p0c),
+            )
         }
         return self._unchecked(**aligned)
 
