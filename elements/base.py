@@ -87,6 +87,10 @@ class Element(nn.Module):
         state = self.body(self.exit(state, reference, -1), reference, -1.0)
         return self.entry(state, reference, -1)
 
+    def coast(self, state: State, reference: Reference) -> State:
+        """Apply the map with its energy kick left out, as for optics with the RF frozen."""
+        return self.transport(state, reference)
+
     # ---- what users call -------------------------------------------------------------
 
     def track(self, bunch: Bunch) -> Bunch:

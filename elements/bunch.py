@@ -22,6 +22,12 @@ def delta_of(pzeta: Tensor, reference: Reference) -> Tensor:
     return square / (1.0 + torch.sqrt(1.0 + square))
 
 
+def pzeta_of(delta: Tensor, reference: Reference) -> Tensor:
+    """Inverse of `delta_of`, in difference form."""
+    square = delta * (2.0 + delta)
+    return square / (1.0 + torch.sqrt(1.0 + reference.beta0**2 * square))
+
+
 def rvv_minus_one(pzeta: Tensor, delta: Tensor, reference: Reference) -> Tensor:
     """beta/beta0 - 1, free of cancellation at any energy.
 

@@ -93,6 +93,9 @@ class Cavity(Element):
         kicks = max(1, math.ceil(self.num_kicks * abs(weight)))
         return compose(state, drift, kick, weight, UNIFORM, kicks)
 
+    def coast(self, state: State, reference: Reference) -> State:
+        return expanded_drift(state, reference, self._aligned("length", state.x))
+
     def wave_number(self, reference: Reference) -> Tensor:
         """RF phase advance per zeta, 2 pi f/(beta0 c), rad/m, (...)."""
         return self._wave_number(

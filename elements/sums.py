@@ -36,3 +36,8 @@ def plain_mean(values: Tensor, alive: Tensor) -> Tensor:
     return weighted_mean(
         torch.where(alive, values, torch.zeros_like(values)), alive.to(values)
     )
+
+
+def binned(values: Tensor, index: Tensor, n_bins: int) -> Tensor:
+    """Sum of the values that fall into each bin, (n,) -> (n_bins,)."""
+    return values.new_zeros(n_bins).index_add(0, index, values)

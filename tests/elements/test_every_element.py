@@ -1,0 +1,194 @@
+"""Properties of every element, over the table of cases; a class without a row fails."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from cases import CASE_IDS, CASES, ELEMENT_CASES, REFERENCES, make_reference, random_bunch
+from oracles import ROUNDOFF, symplectic_form, track_xtrack, xtrack_element
+
+from sc_bridge import elements
+from sc_bridge.elements import Bunch, Element
+from sc_bridge.elements.errors import ElementError
+from sc_bridge.elements.parts import Part
+
+TOLERANCE = ROUNDOFF[torch.float64]
+# Determinants and products of a few matrices with entries up to 20.
+SYMPLECTIC = 1e-12
+# Slices of an integrated bend take other steps than the whole (design, section 3).
+SLICING = {"Bend-psb": 1e-9, "Bend-combined": 1e-6, "Bend-falling edge": 1e-9, "Bend-straight": 1e-8}
+every_case = pytest.mark.parametrize(("kind", "name", "kwargs"), CASES, ids=CASE_IDS)
+
+
+def lattice_elements(base: type[Element] = Element) -> list[type[Element]]:
+    """Every class with a map of its own; parts borrow one, the space-charge kick is no map."""
+    found = []
+    for kind in base.__subclasses__():
+        if not issubclass(kind, Part) and ".space_charge." not in kind.__module__:
+            found += [kind, *lattice_elements(kind)]
+    return [kind for kind in found if kind.__module__.startswith("sc_bridge.elements.")]
+
+
+def test_every_element_class_has_a_row_of_cases():
+    missing = [kind.__name__ for kind in lattice_elements() if kind not in ELEMENT_CASES]
+    assert missing == []
+
+
+@every_case
+@pytest.mark.parametrize("amplitude", [1e-8, 1e-5, 1e-2])
+@pytest.mark.parametrize("species", REFERENCES)
+def test_map_equals_xtrack(kind, name, kwargs, amplitude, species):
+    bunch = random_bunch(amplitude=amplitude, reference=make_reference(species))
+    expected = track_xtrack(xtrack_element(kind.__name__, kwargs), bunch)
+    ours = kind(**kwargs).track(bunch).coordinates.numpy()
+    assert abs(ours - expected).max() < TOLERANCE
+
+
+@every_case
+def test_inverse_undoes_the_map(kind, name, kwargs):
+    element, bunch = kind(**kwargs), random_bunch(amplitude=5e-3)
+    for first, second in ((element, element.inverse()), (element.inverse(), element)):
+        back = second.track(first.track(bunch))
+        assert (back.coordinates - bunch.coordinates).abs().max() < TOLERANCE
+    assert element.inverse().inverse() is element
+
+
+@every_case
+def test_map_is_symplectic(kind, name, kwargs):
+    orbit = random_bunch(1).coordinates[:, 0]
+    matrix = kind(**kwargs).transfer_matrix(make_reference(), orbit)
+    form = symplectic_form()
+    assert (matrix.T @ form @ matrix - form).abs().max() < SYMPLECTIC
+
+
+@every_case
+def test_slices_compose_to_the_whole(kind, name, kwargs):
+    element, bunch = kind(**kwargs), random_bunch()
+    if not element.isthick:
+        with pytest.raises(ElementError, match="no length to slice"):
+            element.slices([1.0])
+        return
+    if kwargs.get("num_kicks") or kwargs.get("num_multipole_kicks"):
+        pytest.skip("kicks per slice are rounded up, as in Xsuite: not the same integrator")
+    expected = element.track(bunch).coordinates
+    sliced = bunch
+    for part in element.slices([0.25, 0.5, 0.25]):
+        sliced = part.track(sliced)
+    tolerance = SLICING.get(f"{kind.__name__}-{name}", TOLERANCE)
+    if kind is elements.Cavity and element.length.item() > 0:
+        tolerance = 1e-7  # three kicks instead of one: second order in the slice's length
+    assert (sliced.coordinates - expected).abs().max() < tolerance
+
+
+@every_case
+def test_slices_undo_themselves_one_by_one(kind, name, kwargs):
+    element, bunch = kind(**kwargs), random_bunch()
+    parts = element.slices([0.3, 0.7]) if element.isthick else [element]
+    there = bunch
+    for part in parts:
+        there = part.track(there)
+    for part in reversed(parts):
+        there = part.inverse().track(there)
+    assert (there.coordinates - bunch.coordinates).abs().max() < TOLERANCE
+
+
+@every_case
+def test_gradients_of_every_field_and_of_the_bunch_are_exact(kind, name, kwargs):
+    element = kind(**kwargs)
+    names = [
+        field
+        for field, parameter in element.named_parameters()
+        if not (kwargs.get("model") == "exact" and field in ("k1", "k2", "knl", "ksl"))
+    ]
+    fields = [getattr(element, field).detach().clone().requires_grad_() for field in names]
+    start = random_bunch(2).coordinates.requires_grad_()
+    energy = torch.tensor(160e6, dtype=torch.float64, requires_grad=True)
+
+    def outgoing(coordinates, energy_in_100_mev, *values):
+        reference = elements.Reference.from_kinetic_energy(938272089.43, 1.0, energy_in_100_mev * 1e8)
+        swapped = dict(zip(names, values, strict=True))
+        return torch.func.functional_call(
+            element, swapped, (Bunch(coordinates, reference),)
+        ).coordinates
+
+    arguments = (start, (energy.detach() / 1e8).requires_grad_(), *fields)
+    slow = kind is elements.Bend and kwargs.get("model") != "exact"
+    torch.autograd.gradcheck(outgoing, arguments, eps=1e-6, atol=1e-6, fast_mode=slow)
+
+
+@every_case
+def test_batch_equals_a_loop(kind, name, kwargs):
+    element = kind(**kwargs)
+    bunches = [random_bunch(seed=seed) for seed in (1, 2, 3)]
+    batch = Bunch(torch.stack([b.coordinates for b in bunches]), bunches[0].reference)
+    loop = torch.stack([element.track(b).coordinates for b in bunches])
+    assert (element.track(batch).coordinates - loop).abs().max() < TOLERANCE
+
+
+@every_case
+def test_batched_fields_equal_a_loop(kind, name, kwargs):
+    numbers = {
+        key: value
+        for key, value in kwargs.items()
+        if isinstance(value, (float, list)) and key not in ("length", "harmonic")
+    }
+    scales = torch.tensor([1.0, 1.1, 1.2], dtype=torch.float64)
+    stacked = {
+        key: torch.stack([torch.tensor(value, dtype=torch.float64) * s for s in scales])
+        for key, value in numbers.items()
+    }
+    bunch = random_bunch()
+    together = kind(**{**kwargs, **stacked}).track(bunch).coordinates
+    for index in range(len(scales)):
+        alone = kind(**{**kwargs, **{k: v[index].tolist() for k, v in stacked.items()}})
+        difference = together[index] if stacked else together
+        if kind is elements.Bend and kwargs.get("model") is None and kwargs.get("angle"):
+            continue  # the number of integration steps follows the largest angle of the batch
+        assert (difference - alone.track(bunch).coordinates).abs().max() < TOLERANCE
+
+
+@every_case
+def test_float32_follows_float64(kind, name, kwargs):
+    element, bunch = kind(**kwargs), random_bunch()
+    single = element.track(bunch.to(torch.float32)).coordinates
+    assert single.dtype == torch.float32
+    double = element.track(bunch).coordinates
+    assert (single.double() - double).abs().max() < ROUNDOFF[torch.float32]
+
+
+@every_case
+def test_state_dict_and_copies_carry_every_field(kind, name, kwargs):
+    element = kind(**kwargs)
+    fresh = kind(**({"length": 1.0} if kind is elements.Bend else {}))
+    copied = copy.deepcopy(element)
+    assert copied.state_dict().keys() == element.state_dict().keys()
+    bunch = random_bunch()
+    assert torch.equal(copied.track(bunch).coordinates, element.track(bunch).coordinates)
+    if all(p.shape == element.state_dict()[k].shape for k, p in fresh.state_dict().items()) and (
+        fresh.state_dict().keys() == element.state_dict().keys()
+    ):
+        fresh.load_state_dict(element.state_dict())
+        for field, value in element.state_dict().items():
+            assert torch.equal(fresh.state_dict()[field], value)
+
+
+@every_case
+def test_repr_names_the_class_and_its_fields(kind, name, kwargs):
+    text = repr(kind(**kwargs))
+    assert text.startswith(kind.__name__)
+    for key, value in kwargs.items():
+        if isinstance(value, float) and value:
+            assert f"{key}=" in text
+
+
+@every_case
+def test_lost_particles_stay_where_they_are(kind, name, kwargs):
+    bunch = random_bunch()
+    alive = torch.ones(bunch.n_particles, dtype=torch.bool)
+    alive[3] = False
+    out = kind(**kwargs).track(bunch.replace(alive=alive))
+    assert torch.equal(out.coordinates[:, 3], bunch.coordinates[:, 3])
+    whole = kind(**kwargs).track(bunch)
+    assert torch.equal(out.coordinates[:, alive], whole.coordinates[:, alive])

@@ -1,0 +1,74 @@
+"""Oracles that this project did not write, and the tolerances with their reasons."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import xtrack as xt
+from torch import Tensor
+
+from sc_bridge.elements import Bunch
+
+# Agreement of two implementations of one formula, per dtype, absolute in SI units.
+ROUNDOFF = {torch.float64: 1e-12, torch.float32: 1e-5}
+# Strength and angle of our closed-form bend against Xsuite's own closed form.
+XTRACK_NAMES = {("Bend", "exact"): "bend-kick-bend"}
+
+
+def xtrack_element(kind: str, kwargs: dict[str, Any]) -> Any:
+    """Build the xtrack element of the same class and fields."""
+    kwargs = {key: value for key, value in kwargs.items() if key != "line_length"}
+    if "model" in kwargs:
+        kwargs["model"] = XTRACK_NAMES.get((kind, kwargs["model"]), kwargs["model"])
+    return getattr(xt, kind)(**kwargs)
+
+
+def track_xtrack(element: Any, bunch: Bunch) -> np.ndarray:
+    """Track a bunch through an xtrack element or line; coordinates (6, n) in our order."""
+    reference = bunch.reference
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        particles = xt.Particles(
+            mass0=reference.mass0.item(),
+            q0=reference.q0.item(),
+            p0c=reference.p0c.item(),
+            **{
+                name: bunch.coordinates[index].numpy()
+                for index, name in enumerate(("x", "px", "y", "py", "zeta", "pzeta"))
+            },
+        )
+        element.track(particles)
+    if not np.all(particles.state > 0):
+        raise RuntimeError("xtrack lost particles: the oracle is not valid here")
+    order = np.argsort(particles.particle_id)
+    rows = [particles.x, particles.px, particles.y, particles.py, particles.zeta]
+    return np.array([*rows, particles.ptau / particles.beta0])[:, order]
+
+
+def central_difference(function: Callable[[float], Tensor], at: float, step: float) -> float:
+    """Fourth-order central difference of a scalar function.
+
+    Abramowitz & Stegun, Handbook of Mathematical Functions (1964), 25.3.24.
+    """
+    near = (function(at + step) - function(at - step)).item()
+    far = (function(at + 2.0 * step) - function(at - 2.0 * step)).item()
+    return (8.0 * near - far) / (12.0 * step)
+
+
+def symplectic_form(n: int = 3) -> Tensor:
+    """The matrix J of (x, px, y, py, zeta, pzeta)."""
+    block = torch.tensor([[0.0, 1.0], [-1.0, 0.0]], dtype=torch.float64)
+    return torch.block_diag(*[block] * n)
+
+
+def cold_sphere_length_function(u: float) -> float:
+    """F(u) = sqrt(u (u - 1)) + asinh(sqrt(u - 1)) of a cold sphere's expansion by u.
+
+    Reiser, Theory and Design of Charged Particle Beams (2008): r'' = N r_c/(beta gamma r)^2.
+    """
+    return math.sqrt(u * (u - 1.0)) + math.asinh(math.sqrt(u - 1.0))
