@@ -1,0 +1,165 @@
+"""Lattice: what a file says, in Xsuite's vocabulary, before anything is built."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import LatticeError
+from .expressions import Expression
+
+# Xsuite classes that have a `length` without taking any: it is the length that a kick stands for.
+THIN_WITH_LENGTH = frozenset(
+    {
+        "ElectronCloud",
+        "ElectronCooler",
+        "ElectronLensInterpolated",
+        "MagnetEdge",
+        "SimpleThinBend",
+        "SimpleThinQuadrupole",
+        "SpaceCharge3D",
+        "SpaceChargeBiGaussian",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One element of a file.
+
+    Parameters
+    ----------
+    name : str
+    kind : str
+        Xsuite class name, such as "Quadrupole".
+    fields : dict
+        Only what the file states, under Xsuite's field names, SI; numbers, lists, strings, bools.
+    line : int, optional
+        Line in the source file, from 1.
+    """
+
+    name: str
+    kind: str
+    fields: dict[str, Any]
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class ReferenceFields:
+    """Reference particle of a file: mass0 [eV], q0 [elementary charges], p0c [eV]."""
+
+    mass0: float
+    q0: float
+    p0c: float
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """An ordered list of element records, with the variables that drive them.
+
+    Parameters
+    ----------
+    source : str
+        Path or description, for messages.
+    format : str
+        Such as "xsuite-json".
+    name : str
+        Name of the line, "" if it has none.
+    elements : dict of str to Record
+        Every element that the line uses, and the parents of its slices.
+    element_names : tuple of str
+        Order along the line; a name that occurs again is the same element.
+    variables : dict of str to float
+        Every numeric variable and its value in the file.
+    expressions : dict of str to Expression
+        Variables that are defined by an expression.
+    field_expressions : dict of (element, field, index) to Expression
+        Fields that are driven; the index is that within knl, ksl and the like, else None.
+    reference : ReferenceFields, optional
+    labels : tuple of str
+        The name of each place along the line as the file has it: that of `element_names`
+        except where the file gives an alias of an element its own name (Xsuite's Replica).
+    field_variables : dict of str to (element, field, index)
+        Variables that the file does not have: fields of elements that expressions refer to.
+    """
+
+    source: str
+    format: str
+    name: str
+    elements: dict[str, Record]
+    element_names: tuple[str, ...]
+    variables: dict[str, float] = field(default_factory=dict)
+    expressions: dict[str, Expression] = field(default_factory=dict)
+    field_expressions: dict[tuple[str, str, int | None], Expression] = field(default_factory=dict)
+    reference: ReferenceFields | None = None
+    labels: tuple[str, ...] = ()
+    field_variables: dict[str, tuple[str, str, int | None]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.labels:
+            object.__setattr__(self, "labels", self.element_names)
+
+    @property
+    def records(self) -> list[Record]:
+        """Records in the order of the line, one for each place."""
+        return [self.elements[name] for name in self.element_names]
+
+    @property
+    def length(self) -> float:
+        """Length of the line, m."""
+        lengths = {name: self.length_of(name) for name in dict.fromkeys(self.element_names)}
+        return math.fsum(lengths[name] for name in self.element_names)
+
+    def length_of(self, name: str) -> float:
+        """Length that an element takes along the line, m."""
+        record = self.elements[name]
+        parent = record.fields.get("parent_name")
+        if parent is not None and "Slice" in record.kind:
+            thick = record.kind.startswith(("ThickSlice", "DriftSlice"))
+            return self.length_of(parent) * self._number(record, "weight") if thick else 0.0
+        if record.kind in THIN_WITH_LENGTH:
+            return 0.0
+        if record.kind == "Multipole" and not record.fields.get("isthick", False):
+            return 0.0
+        if record.kind == "RBend" and "length_straight" in record.fields:
+            return self._arc_length(record)
+        return self._number(record, "length")
+
+    def place(self, name: str) -> str:
+        """File, line and name of an element, for messages: `psb.json:123: qf`."""
+        record = self.elements.get(name)
+        line = f":{record.line}" if record is not None and record.line is not None else ""
+        return f"{self.source}{line}: {name}"
+
+    def _arc_length(self, record: Record) -> float:
+        """Length of the arc of an RBend, which states its chord; xtrack's formula."""
+        straight, angle, difference = (
+            self._number(record, name) for name in ("length_straight", "angle", "rbend_angle_diff")
+        )
+        sines = math.sin((angle - difference) / 2) + math.sin((angle + difference) / 2)
+        return straight if sines == 0 else straight * angle / sines
+
+    def _number(self, record: Record, name: str) -> float:
+        value = record.fields.get(name, 0.0)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise LatticeError(
+                f"{self.place(record.name)}: {name} = {value!r}: must be a number in m"
+                if "length" in name
+                else f"{self.place(record.name)}: {name} = {value!r}: must be a number"
+            )
+        return float(value)
+
+
+def stated_value(
+    elements: Mapping[str, Record], element: str, field_name: str, index: int | None
+) -> float | None:
+    """Return the number that a file states for a field, None if it states none."""
+    record = elements.get(element)
+    value = record.fields.get(field_name) if record is not None else None
+    if index is not None and isinstance(value, list):
+        value = value[index] if index < len(value) else 0.0
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value)
