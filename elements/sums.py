@@ -33,9 +33,7 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
 
 def plain_mean(values: Tensor, alive: Tensor) -> Tensor:
     """Mean over living particles, each counted once; finite when none lives."""
-    return weighted_mean(
-        torch.where(alive, values, torch.zeros_like(values)), alive.to(values)
-    )
+    return weighted_mean(torch.where(alive, values, torch.zeros_like(values)), alive.to(values))
 
 
 def binned(values: Tensor, index: Tensor, n_bins: int) -> Tensor:

@@ -35,24 +35,22 @@ POINT_CELL = 2.0**-10
 
 @dataclass(frozen=True)
 class Grid:
-    """Nodes of a Cartesian grid around the bunch, in the stretched frame (x, y, gamma0 zeta).
+    """Nodes of a Cartesian grid whose middle is the centre of the bunch.
 
     Parameters
     ----------
     nodes : tuple of int, (nx, ny, nz)
     cell_size : Tensor, (batch, 3), float64, m
-    centre : Tensor, (batch, 3, 1), m
-        Halfway between the first and the last node.
+        In the stretched frame (x, y, gamma0 zeta).
     """
 
     nodes: tuple[int, int, int]
     cell_size: Tensor
-    centre: Tensor
 
-    def in_cells(self, position: Tensor) -> Tensor:
-        """Position of particles counted in cells from the first node, (batch, 3, n_particles)."""
-        per_cell = (1.0 / self.cell_size).to(position.dtype).unsqueeze(-1)
-        return (position - self.centre) * per_cell + half_width(self.nodes, position)
+    def in_cells(self, offset: Tensor) -> Tensor:
+        """Positions counted in cells from the first node, (batch, 3, n_particles)."""
+        per_cell = (1.0 / self.cell_size).to(offset.dtype).unsqueeze(-1)
+        return offset * per_cell + half_width(self.nodes, offset)
 
     def require_covered(self, cells: Tensor, alive: Tensor) -> None:
         """Refuse if a living particle is too close to a face for the field to be right.
@@ -63,34 +61,43 @@ class Grid:
             With the number of particles outside.
         """
         reach = half_width(self.nodes, cells)
-        inside = ((cells - reach).abs() <= reach - LEAST_SPARE_CELLS).all(-2)
-        outside = int(sums.total((alive & ~inside).sum(0)))
+        inside = ((cells.detach() - reach).abs() <= reach - LEAST_SPARE_CELLS).all(-2)
+        outside = int((alive & ~inside).sum())
         if outside:
             raise SpaceChargeError(
-                f"space charge: {outside} of {int(sums.count(alive).sum())} living particles are "
-                f"outside the grid {self.nodes} with cells of {self.cell_size.tolist()} m: "
+                f"space charge: {outside} of {int(alive.sum())} living particles are outside the "
+                f"grid {self.nodes} with cells of {self.cell_size.tolist()} m: "
                 "let the cell sizes follow the bunch, or fix larger ones"
             )
 
 
 def half_width(nodes: tuple[int, int, int], like: Tensor) -> Tensor:
-    """Cells from the centre of the grid to its last node, (3, 1)."""
+    """Cells from the middle of the grid to its last node, (3, 1)."""
     return like.new_tensor([[(n - 1) / 2.0] for n in nodes])
 
 
-def centre_of(position: Tensor, alive: Tensor) -> Tensor:
-    """Plain mean over living particles, (batch, 3, n_particles) -> (batch, 3, 1)."""
-    return sums.plain_mean(position, alive.unsqueeze(-2)).unsqueeze(-1)
+def offset_from_mean(position: Tensor, alive: Tensor) -> Tensor:
+    """Position relative to the plain mean of living particles, 0 for lost ones.
+
+    Parameters
+    ----------
+    position : Tensor, (batch, 3, n_particles)
+    alive : Tensor, (batch, n_particles), bool
+    """
+    alive = alive.unsqueeze(-2)
+    centre = sums.plain_mean(position, alive).unsqueeze(-1)
+    return torch.where(alive, position - centre, 0.0)
 
 
-def ladder_cell_size(position: Tensor, alive: Tensor, nodes: tuple[int, int, int]) -> Tensor:
+def ladder_cell_size(position: Tensor, offset: Tensor, nodes: tuple[int, int, int]) -> Tensor:
     """Smallest rungs of the ladder that cover every living particle with two cells to spare.
 
     Parameters
     ----------
     position : Tensor, (batch, 3, n_particles), m
-        In the stretched frame.
-    alive : Tensor, (batch, n_particles), bool
+        In the stretched frame; its size says which offsets are but rounding.
+    offset : Tensor, (batch, 3, n_particles), m
+        From `offset_from_mean`.
     nodes : tuple of int, (nx, ny, nz)
 
     Returns
@@ -102,17 +109,16 @@ def ladder_cell_size(position: Tensor, alive: Tensor, nodes: tuple[int, int, int
     SpaceChargeError
         If a living particle has no finite position.
     """
-    position, alive = position.detach(), alive.unsqueeze(-2)
-    offset = torch.where(alive, position - centre_of(position, alive.squeeze(-2)), 0.0).abs()
-    extent = sums.largest(offset).to(torch.float64)
-    noise = sums.largest(torch.where(alive, position, 0.0).abs()).to(torch.float64)
+    offset = offset.detach()
+    extent = sums.largest(offset.abs()).to(torch.float64)
+    scale = sums.largest(position.detach().abs()).to(torch.float64)
     if not bool(torch.isfinite(extent).all()):
-        lost = int(sums.total((~torch.isfinite(offset)).any(-2).sum(0)))
         raise SpaceChargeError(
-            f"space charge: {lost} living particles have no finite position: "
-            "mark them as lost, or look for the element that diverges"
+            "space charge: a living particle has no finite position: "
+            "mark it as lost, or look for the element where it diverges"
         )
-    extent = torch.where(extent > ROUNDINGS * torch.finfo(position.dtype).eps * noise, extent, 0.0)
+    noise = ROUNDINGS * torch.finfo(offset.dtype).eps * scale
+    extent = torch.where(extent > noise, extent, 0.0)
     size = extent / (half_width(nodes, extent).squeeze(-1) - SPARE_CELLS)
     size = torch.maximum(size, FLATTEST * size.amax(-1, keepdim=True))
     size = torch.where(size > 0, size, POINT_CELL)
