@@ -68,8 +68,8 @@ def _antiderivative(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
 
 def octant_transform(octant: Tensor) -> Tensor:
     """DCT-I along every axis: the octant of the transform of the even, doubled array."""
-    for axis in (0, 1, 2):
-        matrix = _cosine_matrix(octant.shape[axis] - 1).to(octant)
+    for _ in range(3):  # each product moves the first axis to the end
+        matrix = _cosine_matrix(octant.shape[0] - 1).to(octant)
         octant = torch.tensordot(octant, matrix, dims=([0], [1]))
     return octant
 
