@@ -119,8 +119,8 @@ class Binary(Expression):
         "-": lambda a, b: a - b,
         "*": lambda a, b: a * b,
         "/": lambda a, b: a / b,
-        "//": lambda a, b: a // b,
-        "%": lambda a, b: a % b,
+        "//": lambda a, b: _quotient(a, b),
+        "%": lambda a, b: a - b * _quotient(a, b) if isinstance(b, Tensor) else a % b,
         "**": lambda a, b: a**b,
     }
 
@@ -200,6 +200,14 @@ FUNCTIONS: dict[str, Function] = {
     "round": Function(1, lambda x: float(round(x)), torch.round),
     "frac": Function(1, lambda x: x % 1.0, lambda x: torch.remainder(x, 1.0)),
 }
+
+
+def _quotient(a: Value, b: Value) -> Value:
+    """Floor of a/b, Python's //, with the zero gradient that torch's own has not."""
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        return torch.floor(torch.as_tensor(a / b))
+    return a // b
+
 
 _RANKS = {"+": 1, "-": 1, "*": 2, "/": 2, "//": 2, "%": 2, "**": 4}
 _NEGATIVE = 3

@@ -53,7 +53,7 @@ class Knobs(nn.Module):
         if isinstance(value, nn.Parameter):
             self._parameters[self._index[name]] = value
             return
-        new = torch.as_tensor(value).detach().to(parameter)
+        new = torch.as_tensor(value, dtype=torch.float64).detach().to(parameter.device)
         if not bool(torch.isfinite(new).all()):
             raise LatticeError(f"{self.source}: knob {name!r} = {new.tolist()}: must be finite")
         with torch.no_grad():

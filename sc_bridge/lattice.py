@@ -101,6 +101,13 @@ class Lattice:
         if not self.labels:
             object.__setattr__(self, "labels", self.element_names)
 
+    def __repr__(self) -> str:
+        name = f", line {self.name!r}" if self.name else ""
+        return (
+            f"Lattice({self.source!r}{name}, {len(self.element_names)} places, "
+            f"{len(self.elements)} elements, {len(self.variables)} variables)"
+        )
+
     @property
     def records(self) -> list[Record]:
         """Records in the order of the line, one for each place."""
@@ -145,9 +152,7 @@ class Lattice:
         value = record.fields.get(name, 0.0)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise LatticeError(
-                f"{self.place(record.name)}: {name} = {value!r}: must be a number in m"
-                if "length" in name
-                else f"{self.place(record.name)}: {name} = {value!r}: must be a number"
+                f"{self.place(record.name)}: {name} = {value!r}: must be a number to find its length"
             )
         return float(value)
 

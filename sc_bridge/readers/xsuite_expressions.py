@@ -135,15 +135,15 @@ def _named(container: str, key: object, attributes: list[str], index: object) ->
         return None
     if container == "vars":
         return VariableTarget(key) if not attributes and index is None else None
-    if container == "element_refs" and len(attributes) == 1:
-        if index is None:
-            return FieldTarget(key, attributes[0])
-        if type(index) is int and index >= 0:
-            return FieldTarget(key, attributes[0], index)
-        if attributes == ["extra"]:
-            return OtherTarget(container, key, "extra")
+    if container != "element_refs":
+        return OtherTarget(container, key, attributes[0] if attributes else "")
+    if len(attributes) != 1:
         return None
-    return OtherTarget(container, key, attributes[0] if attributes else "")
+    if index is None:
+        return FieldTarget(key, attributes[0])
+    if type(index) is int and index >= 0:
+        return FieldTarget(key, attributes[0], index)
+    return OtherTarget(container, key, "extra") if attributes == ["extra"] else None
 
 
 def _constant(node: ast.expr) -> object:
