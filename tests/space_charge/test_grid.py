@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from space_charge.bunches import gaussian_bunch
+
+from sc_bridge.elements import Bunch
+from sc_bridge.elements.errors import SpaceChargeError
+from sc_bridge.elements.space_charge import (
+    SpaceCharge,
+    SpaceChargeKick,
+    cell_sizes,
+    space_charge_kick,
+)
+from sc_bridge.elements.space_charge.grid import Grid, ladder_cell_size, offset_from_mean
+
+SETTINGS = SpaceCharge(grid=(16, 24, 32))
+
+
+def covering(bunch: Bunch, settings: SpaceCharge = SETTINGS) -> tuple[float, ...]:
+    size = cell_sizes(bunch, settings)
+    assert isinstance(size, tuple)
+    return size
+
+
+def test_cell_sizes_are_rungs_of_a_ladder():
+    for size in covering(gaussian_bunch()):
+        rung = 4.0 * math.log2(size)
+        assert abs(rung - round(rung)) < 1e-12
+
+
+def test_grid_covers_every_particle_with_two_cells_to_spare_and_not_much_more():
+    bunch = gaussian_bunch()
+    gamma0 = bunch.reference.gamma0
+    position = torch.stack((bunch.x, bunch.y, bunch.zeta * gamma0))[None]
+    offset = offset_from_mean(position, bunch.alive[None])
+    size = ladder_cell_size(position, offset, SETTINGS.grid)
+    cells = Grid(SETTINGS.grid, size).in_cells(offset)[0]
+    for axis, n in enumerate(SETTINGS.grid):
+        assert cells[axis].min() >= 2.0 and cells[axis].max() <= n - 3.0
+        reach = (cells[axis] - (n - 1) / 2).abs().max()
+        assert reach * 2**0.25 >= (n - 1) / 2 - 2.0
+
+
+def test_cell_sizes_do_not_change_with_small_changes_of_the_bunch():
+    bunch = gaussian_bunch()
+    grown = bunch.replace(coordinates=bunch.coordinates * 1.001)
+    assert covering(bunch) == covering(grown)
+
+
+def test_cell_sizes_carry_no_gradient():
+    bunch = gaussian_bunch()
+    bunch = bunch.replace(coordinates=bunch.coordinates.requires_grad_())
+    batch = bunch.replace(coordinates=bunch.coordinates.expand(2, 6, -1))
+    size = cell_sizes(batch, SETTINGS)
+    assert isinstance(size, torch.Tensor)
+    assert size.shape == (2, 3) and not size.requires_grad
+
+
+def test_each_bunch_of_a_batch_has_its_own_cells():
+    first, second = gaussian_bunch(seed=1), gaussian_bunch(seed=2, sigma=(1e-3, 1e-3, 1e-2))
+    batch = Bunch(torch.stack((first.coordinates, second.coordinates)), first.reference, 1e8)
+    expected = torch.tensor([covering(first), covering(second)], dtype=torch.float64)
+    assert torch.equal(torch.as_tensor(cell_sizes(batch, SETTINGS)), expected)
+
+
+def test_lost_particles_do_not_stretch_the_grid():
+    bunch = gaussian_bunch()
+    stray = bunch.coordinates.clone()
+    stray[:, 7] = math.nan
+    stray[:, 8] = 1e3
+    alive = torch.ones(bunch.n_particles, dtype=torch.bool)
+    alive[7:9] = False
+    assert covering(Bunch(stray, bunch.reference, 1e8, alive)) == covering(
+        Bunch(bunch.coordinates, bunch.reference, 1e8, alive)
+    )
+
+
+def test_flat_directions_and_points_get_finite_cells():
+    bunch = gaussian_bunch()
+    flat = bunch.coordinates.clone()
+    flat[2] = 0.3
+    hx, hy, hz = covering(bunch.replace(coordinates=flat))
+    assert 0 < hy < 1e-4 * max(hx, hz)
+    point = bunch.replace(coordinates=flat[:, :1].expand(6, bunch.n_particles))
+    assert all(0 < size < 1 for size in covering(point))
+
+
+def test_frozen_cells_that_are_too_small_are_refused_with_the_number_outside():
+    bunch = gaussian_bunch()
+    half = tuple(size / 2 for size in covering(bunch))
+    with pytest.raises(SpaceChargeError, match=r"[1-9]\d* of 500 living particles are outside"):
+        space_charge_kick(bunch, 1.0, SETTINGS, half)
+
+
+def test_frozen_cells_allow_the_bunch_to_grow_a_little():
+    bunch = gaussian_bunch()
+    grown = bunch.replace(coordinates=bunch.coordinates * 1.01)
+    space_charge_kick(grown, 1.0, SETTINGS, covering(bunch))
+
+
+def test_living_particles_without_a_position_are_refused():
+    for wrong in (math.nan, math.inf):
+        coordinates = gaussian_bunch().coordinates.clone()
+        coordinates[2, 3] = wrong
+        bunch = Bunch(coordinates, gaussian_bunch().reference, 1e8)
+        with pytest.raises(SpaceChargeError, match="no finite position"):
+            space_charge_kick(bunch, 1.0, SETTINGS)
+        with pytest.raises(SpaceChargeError, match=r"outside the grid"):
+            space_charge_kick(bunch, 1.0, SETTINGS, (1e-2, 1e-2, 1e-2))
+
+
+@pytest.mark.parametrize("grid", [(16, 16), (16, 16, 7), (16, 16, 16.0), (16, 16, True)])
+def test_grids_that_are_not_three_numbers_of_nodes_are_refused(grid):
+    with pytest.raises(SpaceChargeError, match="three numbers of nodes"):
+        SpaceCharge(grid=grid)
+
+
+@pytest.mark.parametrize("cell_size", [(1e-3, 1e-3), (1e-3, 0.0, 1e-3), (1e-3, math.nan, 1e-3)])
+def test_cell_sizes_that_are_not_three_lengths_are_refused(cell_size):
+    with pytest.raises(SpaceChargeError, match="three positive lengths"):
+        SpaceChargeKick(1.0, cell_size=cell_size)
