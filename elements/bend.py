@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,6 +27,45 @@ _XSUITE_PI = 3.14159
 EdgeModel = Literal["linear", "suppressed"]
 
 
+class _Frame(NamedTuple):
+    """The entry face of a piece of sector, seen from its exit face."""
+
+    cosine: Tensor
+    sine: Tensor
+    sagitta: Tensor  # (1 - cos)/h
+    width: Tensor  # sin/h
+    h: Tensor
+
+    @classmethod
+    def of(cls, length: Tensor, h: Tensor) -> _Frame:
+        angle = h * length
+        cosine, sine = torch.cos(angle), torch.sin(angle)
+        half = torch.sin(0.5 * angle)
+        if bool((h.detach().abs() > _STRAIGHT).all()):
+            return cls(cosine, sine, 2.0 * half**2 / h, sine / h, h)
+        sagitta = 0.5 * h * length**2 * sinc(0.5 * angle) ** 2
+        return cls(cosine, sine, sagitta, length * sinc(angle), h)
+
+
+class _Motion(NamedTuple):
+    """A particle at the entry face, in the exit face's frame, with what the field leaves alone."""
+
+    x: Tensor
+    px: Tensor
+    pz: Tensor
+    distance: Tensor  # to go to the exit face, along its normal
+
+    @classmethod
+    def of(cls, state: State, momentum: Tensor, frame: _Frame) -> _Motion:
+        pz = torch.sqrt(momentum**2 - state.px**2 - state.py**2)
+        return cls(
+            state.x * frame.cosine - frame.sagitta,
+            state.px * frame.cosine + pz * frame.sine,
+            pz * frame.cosine - state.px * frame.sine,
+            (1.0 + frame.h * state.x) * frame.width,
+        )
+
+
 def exact_sector(
     state: State, reference: Reference, length: Tensor, h: Tensor, k0: Tensor
 ) -> State:
@@ -42,46 +81,55 @@ def exact_sector(
     ----------
     Forest, Beam Dynamics (1998), section 12.2: the same circle; here in difference form.
     """
-    x, px, y, py, zeta, pzeta = state
-    delta = delta_of(pzeta, reference)
-    x_entry, distance, px_entry, pz_entry = _from_exit_face(x, px, py, delta, length, h)
-    px_exit = px_entry - k0 * distance
-    pz_exit = torch.sqrt((1.0 + delta) ** 2 - py**2 - px_exit**2)
-    sideways = distance * (px_entry + px_exit) / (pz_entry + pz_exit)
-    in_plane = torch.sqrt((1.0 + delta) ** 2 - py**2)
-    chord = torch.sqrt(distance**2 + sideways**2)
-    # the sign of a negative body survives in `distance`, not in the chord
-    arc = torch.where(distance < 0, -chord, chord) * arcsine_ratio(
-        0.5 * k0 * chord / in_plane
+    delta = delta_of(state.pzeta, reference)
+    motion = _Motion.of(state, 1.0 + delta, _Frame.of(length, h))
+    px = motion.px - k0 * motion.distance
+    in_plane_squared = (1.0 + delta) ** 2 - state.py**2
+    sideways = motion.distance * (motion.px + px) / (motion.pz + torch.sqrt(in_plane_squared - px**2))
+    in_plane = torch.sqrt(in_plane_squared)
+    # the sign of a negative body survives in the distance, not in the chord
+    chord = torch.sqrt(motion.distance**2 + sideways**2) * torch.sign(motion.distance)
+    arc = chord * arcsine_ratio(0.5 * k0 * chord / in_plane)
+    slowness = rvv_minus_one(state.pzeta, delta, reference)
+    excess = (1.0 + delta) * arc / in_plane - length
+    return State(
+        motion.x + sideways,
+        px,
+        state.y + state.py / in_plane * arc,
+        state.py,
+        state.zeta + (length * slowness - excess) / (1.0 + slowness),
+        state.pzeta,
     )
-    path = (1.0 + delta) * arc / in_plane
-    slowness = rvv_minus_one(pzeta, delta, reference)
-    zeta = zeta + (length * slowness - (path - length)) / (1.0 + slowness)
-    return State(x_entry + sideways, px_exit, y + py / in_plane * arc, py, zeta, pzeta)
 
 
-def polar_drift(state: State, reference: Reference, length: Tensor, h: Tensor) -> State:
-    """Field-free flight between the two faces of a frame of curvature h."""
-    x, px, y, py, zeta, pzeta = state
-    delta = delta_of(pzeta, reference)
-    x_entry, distance, px_exit, pz_exit = _from_exit_face(x, px, py, delta, length, h)
-    flight = distance / pz_exit
-    slowness = rvv_minus_one(pzeta, delta, reference)
-    path = (1.0 + delta) * flight
-    zeta = zeta + (length * slowness - (path - length)) / (1.0 + slowness)
-    return State(x_entry + px_exit * flight, px_exit, y + py * flight, py, zeta, pzeta)
+class _PolarDrift:
+    """Field-free flight through pieces of a sector at constant energy.
 
+    What depends on the energy or on the piece alone is computed once.
+    """
 
-def _from_exit_face(
-    x: Tensor, px: Tensor, py: Tensor, delta: Tensor, length: Tensor, h: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Position, distance to go, and momenta of the incoming particle in the exit face's frame."""
-    angle = h * length
-    cosine, sine = torch.cos(angle), torch.sin(angle)
-    pz = torch.sqrt((1.0 + delta) ** 2 - px**2 - py**2)
-    x_entry = x * cosine - 0.5 * h * length**2 * sinc(0.5 * angle) ** 2
-    distance = (1.0 + h * x) * length * sinc(angle)
-    return x_entry, distance, px * cosine + pz * sine, pz * cosine - px * sine
+    def __init__(self, pzeta: Tensor, reference: Reference, length: Tensor, h: Tensor) -> None:
+        delta = delta_of(pzeta, reference)
+        self.momentum = 1.0 + delta
+        self.slowness = rvv_minus_one(pzeta, delta, reference)
+        self.length, self.h = length, h
+        self.frames: dict[float, _Frame] = {}
+
+    def __call__(self, state: State, fraction: float) -> State:
+        length = self.length * fraction
+        if fraction not in self.frames:
+            self.frames[fraction] = _Frame.of(length, self.h)
+        motion = _Motion.of(state, self.momentum, self.frames[fraction])
+        flight = motion.distance / motion.pz
+        excess = self.momentum * flight - length
+        return State(
+            motion.x + motion.px * flight,
+            motion.px,
+            state.y + state.py * flight,
+            state.py,
+            state.zeta + (length * self.slowness - excess) / (1.0 + self.slowness),
+            state.pzeta,
+        )
 
 
 class _FromAngle:
@@ -215,8 +263,7 @@ class Bend(Element):
         def bend_kick(state: State, fraction: float) -> State:
             return state._replace(px=state.px - k0 * length * fraction)
 
-        def rotate(state: State, fraction: float) -> State:
-            return polar_drift(state, reference, length * fraction, h)
+        rotate = _PolarDrift(state.pzeta, reference, length, h)
 
         def bend(state: State, fraction: float) -> State:
             return compose(state, rotate, bend_kick, fraction, YOSHIDA_4, 1)

@@ -92,8 +92,8 @@ class Bunch:
                 "bunch: no particles: coordinates must be (..., 6, n_particles)"
             )
         shape = coordinates.shape[:-2] + coordinates.shape[-1:]
-        weight = torch.as_tensor(weight, device=coordinates.device).to(
-            coordinates.dtype
+        weight = torch.as_tensor(
+            weight, dtype=coordinates.dtype, device=coordinates.device
         )
         if alive is None:
             alive = torch.ones(shape, dtype=torch.bool, device=coordinates.device)

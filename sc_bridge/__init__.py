@@ -1,0 +1,29 @@
+"""sc_bridge: differentiate through the lattice you already have, with space charge.
+
+Only the names listed here, in `sc_bridge.elements` and in `sc_bridge.xsuite` are public.
+"""
+
+from .adjoint import RecordAll as RecordAll
+from .adjoint import track as track
+from .audit import Audit as Audit
+from .distributions import gaussian as gaussian
+from .elements import Bunch as Bunch
+from .elements import Reference as Reference
+from .elements.space_charge import SpaceCharge as SpaceCharge
+from .errors import AuditError as AuditError
+from .errors import BunchError as BunchError
+from .errors import ElementError as ElementError
+from .errors import ExpressionError as ExpressionError
+from .errors import LatticeError as LatticeError
+from .errors import ScBridgeError as ScBridgeError
+from .errors import SpaceChargeError as SpaceChargeError
+from .errors import StudyError as StudyError
+from .errors import UnitError as UnitError
+from .lattice import Lattice as Lattice
+from .readers import read_lattice as read_lattice
+from .sequence import KickedSequence as KickedSequence
+from .slicing import KicksPerElement as KicksPerElement
+from .slicing import MaxSpacing as MaxSpacing
+from .species import reference as reference
+from .twiss import Twiss as Twiss
+from .twiss import periodic_twiss as periodic_twiss

@@ -1,0 +1,217 @@
+"""Audit: the counts and lengths on which the kick total rests, from file to sequence.
+
+Three independent tallies are compared: what the file's records say, what was built, and what
+the steps of the sliced sequence add up to. Any difference is an error, never a warning.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from sc_bridge.elements import Bend, Element
+
+from .errors import AuditError
+from .slicing import length_of
+
+if TYPE_CHECKING:
+    from .sequence import KickedSequence
+
+# Lengths are sums of a few thousand terms: rounding stays far below a nanometre.
+LENGTH_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class AuditRow:
+    """One element type; lengths in m."""
+
+    type: str
+    in_file: int
+    built: int
+    sliced: int
+    length_in_file: float
+    length_built: float
+    length_sliced: float
+    slices: int
+    kicks: int
+    kick_length: float
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Result of an audit that passed; `str` gives a table.
+
+    Lengths in m, angle in rad.
+    """
+
+    source: str
+    rows: tuple[AuditRow, ...]
+    length: float
+    angle: float
+    kicks: int
+    kick_length: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        header = ("type", "in file", "built", "sliced", "length [m]", "slices", "kicks")
+        lines = [
+            (
+                row.type,
+                str(row.in_file),
+                str(row.built),
+                str(row.sliced),
+                f"{row.length_sliced:.6f}",
+                str(row.slices),
+                str(row.kicks),
+            )
+            for row in self.rows
+        ]
+        total = (
+            "total",
+            *(str(sum(getattr(row, name) for row in self.rows)) for name in _COUNTS),
+            f"{self.length:.6f}",
+            str(sum(row.slices for row in self.rows)),
+            str(self.kicks),
+        )
+        table = [header, *lines, total]
+        widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+        body = [
+            "  ".join(
+                cell.ljust(width) if column == 0 else cell.rjust(width)
+                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in table
+        ]
+        rule = "-" * len(body[0])
+        summary = (
+            f"bend angle {self.angle:.9f} rad, {self.kicks} kicks over {self.kick_length:.9f} m: "
+            "file, elements and slices agree"
+        )
+        return "\n".join([self.source, body[0], rule, *body[1:-1], rule, body[-1], summary])
+
+
+_COUNTS = ("in_file", "built", "sliced")
+
+
+def audit_sequence(sequence: KickedSequence) -> Audit:
+    """Compare file, built elements and sliced sequence.
+
+    Raises
+    ------
+    AuditError
+        Naming the first quantity that differs, with the numbers.
+    """
+    built = [sequence[name] for name in sequence.lattice.element_names]
+    rows = tuple(_rows(sequence, built))
+    for row in rows:
+        _check_row(sequence, row)
+    angle = _check_angle(sequence, built)
+    planned = sum(_planned_kicks(sequence, element) for element in built)
+    kicks = sum(row.kicks for row in rows)
+    _same(sequence, "kicks", {"planned": planned, "sliced": kicks, "n_kicks": sequence.n_kicks})
+    length = math.fsum(row.length_sliced for row in rows)
+    _same(sequence, "length [m]", {"elements": length, "sequence": sequence.length})
+    kick_length = math.fsum(sequence.kick_lengths.detach().tolist())
+    if kicks:
+        thick = math.fsum(max(0.0, length_of(element)) for element in built)
+        _same(sequence, "kick length [m]", {"kicks": kick_length, "thick elements": thick})
+    return Audit(sequence.lattice.source, rows, length, angle, kicks, kick_length)
+
+
+def _rows(sequence: KickedSequence, built: list[Element]) -> Iterable[AuditRow]:
+    records = sequence.lattice.records
+    in_file = Counter(record.kind for record in records)
+    built_count = Counter(type(element).__name__ for element in built)
+    occurrences = _occurrences(sequence)
+    for kind in sorted(in_file | built_count):
+        steps = [
+            step for step in sequence.steps if type(sequence[step.name]).__name__ == kind
+        ]
+        maps = [step for step in steps if step.kind == "map"]
+        kicks = [step for step in steps if step.kind == "kick"]
+        yield AuditRow(
+            type=kind,
+            in_file=in_file[kind],
+            built=built_count[kind],
+            sliced=sum(
+                number
+                for name, number in occurrences.items()
+                if type(sequence[name]).__name__ == kind
+            ),
+            length_in_file=_length_in_file(sequence, kind),
+            length_built=math.fsum(
+                length_of(element) for element in built if type(element).__name__ == kind
+            ),
+            length_sliced=math.fsum(step.s_end - step.s_start for step in maps),
+            slices=sum(length_of(step.part) > 0 for step in maps),
+            kicks=len(kicks),
+            kick_length=math.fsum(length_of(step.part) for step in kicks),
+        )
+
+
+def _occurrences(sequence: KickedSequence) -> Counter[str]:
+    """How often each element passes by in the steps, by the weight of its slices."""
+    weights: dict[str, list[float]] = {}
+    for step in sequence.steps:
+        if step.kind == "map" and not hasattr(step.part, "side"):
+            weights.setdefault(step.name, []).append(getattr(step.part, "weight", 1.0))
+    return Counter({name: round(math.fsum(parts)) for name, parts in weights.items()})
+
+
+def _length_in_file(sequence: KickedSequence, kind: str) -> float:
+    """Lengths that the records state; where a knob drives one, its present value."""
+    lattice = sequence.lattice
+    driven = {name for name, field, _ in lattice.field_expressions if field == "length"}
+    return math.fsum(
+        length_of(sequence[record.name])
+        if record.name in driven
+        else lattice.length_of(record.name)
+        for record in lattice.records
+        if record.kind == kind and sequence[record.name].isthick
+    )
+
+
+def _check_row(sequence: KickedSequence, row: AuditRow) -> None:
+    counts = {"in file": row.in_file, "built": row.built, "sliced": row.sliced}
+    _same(sequence, f"number of {row.type}", counts)
+    lengths = {
+        "in file": row.length_in_file,
+        "built": row.length_built,
+        "sliced": row.length_sliced,
+    }
+    _same(sequence, f"length of {row.type} [m]", lengths)
+
+
+def _check_angle(sequence: KickedSequence, built: list[Element]) -> float:
+    bends = [element for element in built if isinstance(element, Bend)]
+    total = math.fsum(bend.angle.detach().max().item() for bend in bends)
+    sliced = math.fsum(
+        parent.angle.detach().max().item() * getattr(step.part, "weight", 1.0)
+        for step in sequence.steps
+        if step.kind == "map" and not hasattr(step.part, "side")
+        if isinstance(parent := sequence[step.name], Bend)
+    )
+    _same(sequence, "bend angle [rad]", {"built": total, "sliced": sliced})
+    return total
+
+
+def _planned_kicks(sequence: KickedSequence, element: Element) -> int:
+    if sequence.slicing is None or length_of(element) <= 0.0:
+        return 0
+    return sequence.slicing.kicks(element)
+
+
+def _same(sequence: KickedSequence, quantity: str, values: dict[str, float]) -> None:
+    low, high = min(values.values()), max(values.values())
+    if not high - low <= LENGTH_TOLERANCE * max(1.0, abs(high)):
+        listed = ", ".join(f"{name} {value:.12g}" for name, value in values.items())
+        raise AuditError(
+            f"{sequence.lattice.source}: {quantity} differs: {listed}; "
+            "build the sequence again from the lattice"
+        )

@@ -1,0 +1,253 @@
+"""KickedSequence: a lattice built, sliced and interleaved with space-charge kicks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from sc_bridge.elements import Bunch, Element, Reference, State
+from sc_bridge.elements.base import track_transport, transfer_matrix
+from sc_bridge.elements.parts import Slice
+from sc_bridge.elements.space_charge import SpaceCharge, cell_sizes, space_charge_kick
+
+from .audit import Audit, audit_sequence
+from .build import build_elements
+from .errors import LatticeError
+from .knobs import Knobs
+from .lattice import Lattice
+from .slicing import Slicing, length_of, strang_weights
+
+CellSizes = Any  # what `cell_sizes` returns; opaque here
+
+
+@dataclass(frozen=True)
+class Step:
+    """One map or kick of a sequence.
+
+    `part` is what is applied (a map), or the slice whose length a kick carries; positions in m.
+    """
+
+    kind: Literal["map", "kick"]
+    name: str
+    part: Element
+    s_start: float
+    s_end: float
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Maps up to a kick, and the kick; the last segment of a sequence has none."""
+
+    maps: tuple[Element, ...]
+    kick: Element | None
+    index: int
+    s: float
+
+    def apply_maps(self, bunch: Bunch) -> Bunch:
+        return track_transport(self._transport, bunch) if self.maps else bunch
+
+    def _transport(self, state: State, reference: Reference) -> State:
+        return reduce(lambda state, part: part.transport(state, reference), self.maps, state)
+
+
+class KickedSequence(nn.Module):
+    """A lattice as torch modules, sliced, with a space-charge kick in every slice.
+
+    An element that occurs many times, and all slices of it, share one set of parameters.
+    `state_dict` keys are by index, since lattice names repeat and contain dots.
+
+    Parameters
+    ----------
+    lattice : Lattice
+    slicing : Slicing, optional
+        Where kicks go; needed with `space_charge`.
+    space_charge : SpaceCharge, optional
+        None leaves the elements whole and puts no kick.
+    bend_model : {"exact", "rot-kick-rot"}, optional
+        Overrides the model of every bend; the file's own by default.
+    reference : Reference, optional
+        Overrides the lattice's.
+
+    Raises
+    ------
+    LatticeError
+        If the lattice cannot be built, has no reference, or slicing and space charge do not
+        come together.
+    """
+
+    def __init__(
+        self,
+        lattice: Lattice,
+        slicing: Slicing | None = None,
+        space_charge: SpaceCharge | None = None,
+        bend_model: str | None = None,
+        reference: Reference | None = None,
+    ) -> None:
+        super().__init__()
+        if (slicing is None) != (space_charge is None):
+            missing = "slicing" if slicing is None else "space_charge"
+            raise LatticeError(
+                f"sequence: {missing} is missing: kicks need both, e.g. "
+                'slicing=MaxSpacing("1 m"), space_charge=SpaceCharge(grid=(32, 32, 32))'
+            )
+        self.lattice = lattice
+        self.slicing = slicing
+        self.space_charge = space_charge
+        self.reference = reference or _reference_of(lattice)
+        self.knobs = Knobs(lattice)
+        self._by_name = build_elements(lattice, self.knobs, bend_model)
+        self.elements = nn.ModuleList(self._by_name.values())
+        self.steps = tuple(self._build_steps())
+        self.segments = tuple(self._build_segments())
+        self._cell_sizes: list[CellSizes] | None = None
+
+    # ---- what it is made of ------------------------------------------------------------
+
+    def __getitem__(self, name: str) -> Element:
+        """Return the element of that name; setting its fields changes all its occurrences."""
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise LatticeError(
+                f"sequence: no element {name!r} in {self.lattice.source}; it has "
+                f"{', '.join(list(self._by_name)[:8])}{', ...' if len(self._by_name) > 8 else ''}"
+            ) from None
+
+    def free(self, field: str) -> None:
+        """Cut the tie of a field, written "element.field", to its knobs."""
+        name, _, attribute = field.rpartition(".")
+        self[name].free(attribute)
+
+    @property
+    def length(self) -> float:
+        """Length of the line, m."""
+        return self.steps[-1].s_end if self.steps else 0.0
+
+    @property
+    def n_kicks(self) -> int:
+        return sum(step.kind == "kick" for step in self.steps)
+
+    @property
+    def kick_lengths(self) -> Tensor:
+        """Length whose effect each kick carries, (n_kicks,), m."""
+        lengths = [step.part.length for step in self.steps if step.kind == "kick"]
+        return torch.stack(lengths) if lengths else torch.zeros(0, dtype=torch.float64)
+
+    def audit(self) -> Audit:
+        """Compare file, built elements and sliced sequence; any difference is an `AuditError`."""
+        return audit_sequence(self)
+
+    def transfer_matrix(self, orbit: Tensor | None = None) -> Tensor:
+        """First-order map of the line without kicks, (..., 6, 6), around `orbit` or the axis."""
+        return transfer_matrix(self.transport, self.reference, orbit)
+
+    def transport(self, state: State, reference: Reference) -> State:
+        """Apply all whole elements, without kicks, to coordinates."""
+        for name in self.lattice.element_names:
+            state = self._by_name[name].transport(state, reference)
+        return state
+
+    # ---- grids ---------------------------------------------------------------------------
+
+    def freeze_grids(self, bunch: Bunch) -> None:
+        """Track once without gradients and keep each kick's cell sizes for later runs.
+
+        Grids still follow the bunch's mean. Without it, a cell size may jump by one rung
+        between two runs whose parameters differ a little.
+        """
+        frozen: list[CellSizes] = []
+        settings = self.space_charge
+        with torch.no_grad():
+            for segment in self.segments:
+                bunch = segment.apply_maps(bunch.detach())
+                if segment.kick is not None and settings is not None:
+                    frozen.append(cell_sizes(bunch, settings))
+                    bunch = space_charge_kick(bunch, segment.kick.length, settings, frozen[-1])
+        self._cell_sizes = frozen
+
+    def release_grids(self) -> None:
+        """Let every kick choose its cell sizes again."""
+        self._cell_sizes = None
+
+    def apply_kick(self, segment: Segment, bunch: Bunch) -> Bunch:
+        """Apply the kick of a segment, if it has one."""
+        if segment.kick is None or self.space_charge is None:
+            return bunch
+        frozen = self._cell_sizes[segment.index] if self._cell_sizes is not None else None
+        return space_charge_kick(bunch, segment.kick.length, self.space_charge, frozen)
+
+    # ---- construction --------------------------------------------------------------------
+
+    def _build_steps(self) -> Iterator[Step]:
+        s = 0.0
+        parts: dict[str, list[tuple[Literal["map", "kick"], Element]]] = {}
+        for name in self.lattice.element_names:
+            if name not in parts:
+                parts[name] = list(self._interleave(self._by_name[name]))
+            for kind, part in parts[name]:
+                s_start = s
+                if kind == "map":
+                    s += length_of(part)
+                yield Step(kind, name, part, s_start, s)
+
+    def _interleave(self, element: Element) -> Iterator[tuple[Literal["map", "kick"], Element]]:
+        if self.slicing is None or length_of(element) <= 0.0:
+            yield "map", element
+            return
+        kicks = self.slicing.kicks(element)
+        carried = Slice(element, 1.0 / kicks)
+        entry, *bodies, exit_ = element.slices(strang_weights(kicks))
+        if _has_face(element, "entry"):
+            yield "map", entry
+        yield "map", bodies[0]
+        for body in bodies[1:]:
+            yield "kick", carried
+            yield "map", body
+        if _has_face(element, "exit"):
+            yield "map", exit_
+
+    def _build_segments(self) -> Iterator[Segment]:
+        maps: list[Element] = []
+        index = 0
+        for step in self.steps:
+            if step.kind == "map":
+                maps.append(step.part)
+            else:
+                yield Segment(tuple(maps), step.part, index, step.s_start)
+                maps, index = [], index + 1
+        if maps:
+            yield Segment(tuple(maps), None, index, self.length)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> KickedSequence:
+        super()._apply(fn, recurse)
+        self.reference = self.reference.to(fn(torch.zeros(0)).device)
+        return self
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.lattice.source}: {len(self.lattice.element_names)} elements, "
+            f"{self.length:.9g} m, {self.n_kicks} kicks"
+        )
+
+    def __repr__(self) -> str:
+        return f"KickedSequence({self.extra_repr()})"
+
+
+def _has_face(element: Element, side: Literal["entry", "exit"]) -> bool:
+    return getattr(type(element), side) is not getattr(Element, side)
+
+
+def _reference_of(lattice: Lattice) -> Reference:
+    fields = lattice.reference
+    if fields is None:
+        raise LatticeError(
+            f"{lattice.source}: the file states no reference particle: give one, e.g. "
+            'reference=sc_bridge.reference("proton", kinetic_energy="160 MeV")'
+        )
+    return Reference(fields.mass0, fields.q0, fields.p0c)
+

@@ -1,0 +1,85 @@
+"""Slicing: how many space-charge kicks each thick element gets, and where they sit.
+
+Strang splitting: an element with n kicks becomes half a slice, kick, whole slice, kick, ...,
+half a slice, so that every kick sits in the middle of the length whose effect it carries.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sc_bridge.elements import Element
+
+from .errors import LatticeError
+from .units import to_si
+
+# A length within this fraction above a multiple of the spacing does not earn another kick.
+_ROUNDING = 1e-9
+
+
+class Slicing(Protocol):
+    """A rule for the number of kicks in one thick element."""
+
+    def kicks(self, element: Element) -> int: ...
+
+
+@dataclass(frozen=True)
+class MaxSpacing:
+    """At most `spacing` between kicks: ceil(length/spacing) of them in every thick element.
+
+    Parameters
+    ----------
+    spacing : str, quantity or float, m
+
+    Cost: about (length of the line)/spacing kicks, plus up to one per element.
+
+    Raises
+    ------
+    UnitError
+        If the spacing is no length.
+    LatticeError
+        If it is not positive.
+    """
+
+    spacing: Any
+
+    def __post_init__(self) -> None:
+        metres = float(to_si(self.spacing, "m", "spacing"))
+        if not metres > 0:
+            raise LatticeError(f"slicing: spacing = {self.spacing!r}: must be positive")
+        object.__setattr__(self, "spacing", metres)
+
+    def kicks(self, element: Element) -> int:
+        return max(1, math.ceil(length_of(element) / self.spacing - _ROUNDING))
+
+
+@dataclass(frozen=True)
+class KicksPerElement:
+    """The same number of kicks in every thick element, whatever its length.
+
+    Raises
+    ------
+    LatticeError
+        If the number is below one.
+    """
+
+    number: int = 1
+
+    def __post_init__(self) -> None:
+        if self.number < 1:
+            raise LatticeError(f"slicing: {self.number} kicks per element: must be at least 1")
+
+    def kicks(self, element: Element) -> int:
+        return self.number
+
+
+def length_of(element: Element) -> float:
+    """Present length of an element, m; the largest of a batch, 0 for a thin one."""
+    return element.length.detach().max().item() if element.isthick else 0.0
+
+
+def strang_weights(kicks: int) -> list[float]:
+    """Weights of the slices between `kicks` centred kicks: half, whole, ..., whole, half."""
+    return [0.5 / kicks, *([1.0 / kicks] * (kicks - 1)), 0.5 / kicks]

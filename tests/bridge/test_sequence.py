@@ -1,0 +1,173 @@
+"""The sequence as a whole: knobs, slices, kicks, and the ring's optics against xtrack."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+import xtrack as xt
+from oracles import track_xtrack
+
+import sc_bridge as scb
+from sc_bridge.elements import Bunch
+
+# One turn is a product of 240 maps of the same formulas.
+ONE_TURN = 1e-9
+# Closed form instead of 160 polar drifts a bend.
+EXACT_BEND = 2e-9
+
+
+@pytest.fixture(scope="module")
+def xtrack_ring(psb_file):
+    line = xt.load(psb_file)
+    return next(iter(line.lines.values())) if isinstance(line, xt.Environment) else line
+
+
+def xtrack_matrix(line: xt.Line) -> torch.Tensor:
+    reference = line.particle_ref
+    matrix = line.compute_one_turn_matrix_finite_differences(
+        particle_on_co=reference.copy(),
+        steps_r_matrix={
+            name: 1e-5 for name in ("dx", "dpx", "dy", "dpy", "dzeta", "ddelta")
+        },
+    )["R_matrix"]
+    return torch.as_tensor(matrix)
+
+
+def tracked_matrix(line: xt.Line, sequence: scb.KickedSequence) -> torch.Tensor:
+    """Jacobian of xtrack's own tracking in (x, px, y, py, zeta, pzeta), fourth order."""
+    step = 1e-4
+    eye = torch.eye(6, dtype=torch.float64)
+    shifts = torch.cat([sign * n * step * eye for n in (1, 2) for sign in (1, -1)], dim=1)
+    out = torch.as_tensor(track_xtrack(line, Bunch(shifts, sequence.reference)))
+    near, back, far, far_back = out.split(6, dim=1)
+    return (8 * (near - back) - (far - far_back)) / (12 * step)
+
+
+@pytest.mark.parametrize(
+    ("bend_model", "tolerance"), [(None, ONE_TURN), ("exact", EXACT_BEND)]
+)
+def test_one_turn_without_kicks_equals_xtrack(psb_lattice, xtrack_ring, bend_model, tolerance):
+    sequence = scb.KickedSequence(psb_lattice, bend_model=bend_model)
+    expected = tracked_matrix(xtrack_ring, sequence)
+    ours = sequence.transfer_matrix()
+    assert (ours - expected).abs().max() < tolerance * expected.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("bend_model", "tolerance"), [(None, ONE_TURN), ("exact", EXACT_BEND)]
+)
+def test_optics_equal_xtrack(psb_lattice, xtrack_ring, bend_model, tolerance):
+    ours = scb.periodic_twiss(scb.KickedSequence(psb_lattice, bend_model=bend_model))
+    theirs = xtrack_ring.twiss4d()
+    assert abs(ours.qx - theirs.qx) < tolerance
+    assert abs(ours.qy - theirs.qy) < tolerance
+    assert abs(ours.betx / theirs.betx[0] - 1) < 1e-7  # xtrack's own finite differences
+    assert abs(ours.bety / theirs.bety[0] - 1) < 1e-7
+    assert abs(ours.dx - theirs.dx[0]) < 1e-6
+    assert abs(ours.slip_factor - theirs.slip_factor) < 1e-6
+    assert ours.qx == pytest.approx(4.39999999893, abs=EXACT_BEND)
+    assert ours.qy == pytest.approx(4.44999999989, abs=EXACT_BEND)
+
+
+def test_bunch_tracks_like_xtrack_through_the_ring(psb_lattice, xtrack_ring):
+    sequence = scb.KickedSequence(psb_lattice)
+    bunch = scb.gaussian(sequence, 50, 1e12, "2 um", "2 um", "15 m", seed=3)
+    expected = torch.as_tensor(track_xtrack(xtrack_ring, bunch))
+    ours = scb.track(sequence, bunch).coordinates
+    # zeta is of 10 m: the last digits of a double
+    assert (ours - expected)[[0, 1, 2, 3, 5]].abs().max() < 1e-11
+    assert (ours - expected)[4].abs().max() < 1e-9
+
+
+def test_counts_of_the_ring_are_those_of_the_issue(psb_sequence):
+    audit = psb_sequence.audit()
+    counts = {row.type: row.built for row in audit.rows}
+    assert audit.kicks == psb_sequence.n_kicks == 224
+    assert counts["Bend"] == 32
+    assert counts["Quadrupole"] == 48
+    assert counts["Cavity"] == 1
+    assert audit.kick_length == pytest.approx(157.08, abs=1e-9)
+    assert audit.length == pytest.approx(157.08, abs=1e-9)
+    assert audit.angle == pytest.approx(2 * math.pi, abs=1e-12)
+    assert "224" in str(audit)
+
+
+def test_kicks_are_centred_in_what_they_carry(psb_sequence):
+    done = 0.0
+    for step, length in zip(
+        (step for step in psb_sequence.steps if step.kind == "kick"),
+        psb_sequence.kick_lengths.tolist(),
+        strict=True,
+    ):
+        assert step.s_start == pytest.approx(done + 0.5 * length, abs=1e-9)
+        done += length
+
+
+def test_a_knob_reaches_every_magnet_that_it_drives(psb_lattice):
+    sequence = scb.KickedSequence(psb_lattice, bend_model="exact")
+    knob = sequence.knobs["kbrqf"].requires_grad_()
+    trace = sequence.transfer_matrix()[:2, :2].diagonal().sum()
+    trace.backward()
+
+    def trace_at(value: float) -> float:
+        other = scb.KickedSequence(psb_lattice, bend_model="exact")
+        other.knobs["kbrqf"] = value
+        return other.transfer_matrix()[:2, :2].diagonal().sum().item()
+
+    at, step = knob.item(), 1e-4
+    slope = (8 * (trace_at(at + step) - trace_at(at - step)) - (
+        trace_at(at + 2 * step) - trace_at(at - 2 * step)
+    )) / (12 * step)
+    assert knob.grad is not None
+    assert knob.grad.item() == pytest.approx(slope, rel=1e-8)
+
+
+def test_a_driven_field_is_read_only_until_freed(psb_lattice):
+    sequence = scb.KickedSequence(psb_lattice)
+    name = next(n for n in psb_lattice.element_names if sequence[n].__class__.__name__ == "Quadrupole")
+    with pytest.raises(scb.ElementError, match="driven by kbrq"):
+        sequence[name].k1 = 1.0
+    sequence.free(f"{name}.k1")
+    sequence[name].k1 = 1.0
+    assert sequence[name].k1.item() == 1.0
+    with pytest.raises(scb.ElementError, match="not driven"):
+        sequence.free(f"{name}.k1")
+
+
+def test_unknown_element_names_what_there_is(psb_sequence):
+    with pytest.raises(scb.LatticeError, match="no element 'nosuch'"):
+        psb_sequence["nosuch"]
+
+
+def test_a_copy_has_knobs_of_its_own(psb_lattice):
+    sequence = scb.KickedSequence(psb_lattice, bend_model="exact")
+    copied = copy.deepcopy(sequence)
+    before = sequence.transfer_matrix()
+    copied.knobs["kbrqf"] = 0.7
+    assert torch.equal(sequence.transfer_matrix(), before)
+    assert not torch.equal(copied.transfer_matrix(), before)
+
+
+def test_state_dict_keys_are_by_index_and_round_trip(psb_lattice):
+    first = scb.KickedSequence(psb_lattice, bend_model="exact")
+    second = scb.KickedSequence(psb_lattice, bend_model="exact")
+    first.knobs["kbrqf"] = 0.7
+    keys = list(first.state_dict())
+    assert all(key.split(".")[1].isdigit() for key in keys)
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(first.transfer_matrix(), second.transfer_matrix())
+
+
+def test_kicks_need_slicing_and_space_charge_together(psb_lattice):
+    with pytest.raises(scb.LatticeError, match="space_charge is missing"):
+        scb.KickedSequence(psb_lattice, slicing=scb.MaxSpacing("1 m"))
+    with pytest.raises(scb.LatticeError, match="slicing is missing"):
+        scb.KickedSequence(psb_lattice, space_charge=scb.SpaceCharge())
+
+
+def test_repr_tells_what_it_is(psb_sequence):
+    assert "224 kicks" in repr(psb_sequence)
+    assert "157.08 m" in repr(psb_sequence)
