@@ -16,9 +16,8 @@ THIN_WITH_LENGTH = frozenset(
         "ElectronCloud",
         "ElectronCooler",
         "ElectronLensInterpolated",
-        "MagnetEdge",
+        "Misalignment",
         "SimpleThinBend",
-        "SimpleThinQuadrupole",
         "SpaceCharge3D",
         "SpaceChargeBiGaussian",
     }
@@ -152,7 +151,7 @@ class Lattice:
         value = record.fields.get(name, 0.0)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise LatticeError(
-                f"{self.place(record.name)}: {name} = {value!r}: must be a number to find its length"
+                f"{self.place(record.name)}: {name} = {value!r}: the length needs a number"
             )
         return float(value)
 

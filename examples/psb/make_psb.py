@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import xtrack as xt
 
@@ -37,7 +38,7 @@ def make_ring() -> xt.Line:
     env = xt.Environment()
     env.particle_ref = xt.Particles("proton", kinetic_energy0=KINETIC_ENERGY)
     env["kbrqf"], env["kbrqd"] = KBRQF, KBRQD
-    faces = {
+    faces: dict[str, Any] = {
         f"edge_{side}_{name}": value
         for side in ("entry", "exit")
         for name, value in (("angle", BEND_ANGLE / 2), ("fint", 0.5), ("hgap", 0.035))

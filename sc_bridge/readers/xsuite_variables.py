@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +88,6 @@ def read_variables(
     for pair in _pairs(data.get("_var_manager"), variables.source):
         _read_definition(*pair, variables, driven_reference)
     _promote_fields(variables)
-    _keep_used(variables)
     _check_values(variables)
 
 
@@ -121,7 +120,7 @@ def _read_definition(
         where = f"{variables.source}: variable {target.name!r}"
         variables.expressions[target.name] = parse_expression(right, where, variables.variable_of)
         return
-    where = f"{_place(variables, target.element)}{str(target)[len(target.element) :]}"
+    where = _place(variables, target.element) + str(target)[len(target.element) :]
     expression = parse_expression(right, where, variables.variable_of)
     root = variables.root_of.get(target.element)
     if root is None:
@@ -152,13 +151,30 @@ def _promote_fields(variables: Variables) -> None:
 
     So `q2.k1 = 2 * q1.k1` follows q1.k1 whoever sets it, and gradients reach it.
     """
-    for name, key in variables.field_variables.items():
-        driving = variables.field_expressions.get(key)
-        if driving is not None:
-            variables.expressions[name] = driving
-        else:
+    driven = variables.field_expressions
+    fields = variables.field_variables
+    variables.expressions.update((n, driven[key]) for n, key in fields.items() if key in driven)
+    for key in [key for key in driven if key[0] not in variables.used]:
+        del driven[key]
+    needed = _needed(variables)
+    for name, key in list(fields.items()):
+        if name not in needed:
+            del fields[name]
+            variables.expressions.pop(name, None)
+            continue
+        if name not in variables.expressions:
             variables.values[name] = _stated(variables, name, key)
-        variables.field_expressions[key] = Variable(name)
+        if key[0] in variables.used:
+            driven[key] = Variable(name)
+
+
+def _needed(variables: Variables) -> set[str]:
+    """Variables that the fields of the line or variables of the file depend on."""
+    expressions, fields = variables.expressions, variables.field_variables
+    wanted = set().union(*(e.variables() for e in variables.field_expressions.values()))
+    wanted |= expressions.keys() - fields.keys()
+    order = _order(variables, wanted)
+    return wanted.union(*(expressions[name].variables() for name in order))
 
 
 def _stated(variables: Variables, name: str, key: tuple[str, str, int | None]) -> float:
@@ -174,29 +190,9 @@ def _stated(variables: Variables, name: str, key: tuple[str, str, int | None]) -
     return value
 
 
-def _keep_used(variables: Variables) -> None:
-    """Drop what drives elements that the line does not use."""
-    for key in list(variables.field_expressions):
-        if key[0] not in variables.used:
-            del variables.field_expressions[key]
-    needed = _needed(variables)
-    for name in list(variables.field_variables):
-        if name not in needed:
-            del variables.field_variables[name]
-            variables.values.pop(name, None)
-            variables.expressions.pop(name, None)
-
-
-def _needed(variables: Variables) -> set[str]:
-    """Variables that the fields of the line depend on."""
-    roots = frozenset().union(*(e.variables() for e in variables.field_expressions.values()))
-    order = _order(variables, roots)
-    return set(roots).union(*(variables.expressions[name].variables() for name in order))
-
-
-def _order(variables: Variables, wanted: Any) -> tuple[str, ...]:
+def _order(variables: Variables, wanted: Iterable[str]) -> tuple[str, ...]:
     try:
-        return order_of_evaluation(variables.expressions, wanted)
+        return order_of_evaluation(variables.expressions, sorted(wanted))
     except ExpressionError as error:
         raise ExpressionError(f"{variables.source}: {error}") from None
 
@@ -215,7 +211,7 @@ def _check_values(variables: Variables) -> None:
         where = f"{variables.source}: variable {name!r}"
         known[name] = _evaluated(variables.expressions[name], known, where)
     for key, expression in variables.field_expressions.items():
-        where = f"{_place(variables, key[0])}.{FieldTarget('', *key[1:])}".replace("..", ".")
+        where = _place(variables, key[0]) + str(FieldTarget(*key))[len(key[0]) :]
         value = _evaluated(expression, known, where)
         stated = stated_value(variables.elements, *key)
         if stated is not None and not math.isclose(

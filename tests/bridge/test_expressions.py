@@ -168,7 +168,8 @@ def test_hostile_text_is_refused_naming_the_place(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ExpressionError, match=r"psb\.json:12: qf\.k1: expression ") as caught:
         parse_expression(text, WHERE)
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
     assert list(tmp_path.iterdir()) == []
 
 
@@ -253,7 +254,8 @@ def test_text_has_no_needless_brackets():
 
 def test_trees_are_values_that_copies_share():
     first, second = (parse_expression("2 * vars['a']", WHERE) for _ in range(2))
-    assert first == second and hash(first) == hash(second)
+    assert first == second
+    assert hash(first) == hash(second)
     assert copy.deepcopy(first) is first
     assert first.variables() == {"a"}
 
