@@ -1,0 +1,54 @@
+"""A strict world for every test: seeded, few threads, the seed printed."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+settings.register_profile("strict", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("strict")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, default=1, help="seed of torch, numpy and random")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"seed: {config.getoption('--seed')}, torch {torch.__version__}, threads 2"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(autouse=True)
+def strict_world(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Seed every generator and check that a test leaves the default dtype alone."""
+    seed = request.config.getoption("--seed")
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    assert torch.get_default_dtype() == torch.float32, "an earlier test changed the default dtype"
+    yield
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def lattices() -> Path:
+    """The folder of lattice files of real machines: SC_BRIDGE_LATTICES, or beside the checkout."""
+    folder = Path(os.environ.get("SC_BRIDGE_LATTICES", "../shared/lattices"))
+    return folder if folder.is_absolute() else ROOT / folder
