@@ -116,15 +116,21 @@ class Lattice:
     def length(self) -> float:
         """Length of the line, m."""
         lengths = {name: self.length_of(name) for name in dict.fromkeys(self.element_names)}
-        return math.fsum(lengths[name] for name in self.element_names)
+        try:
+            return math.fsum(lengths[name] for name in self.element_names)
+        except OverflowError:
+            longest = max(lengths, key=lambda name: lengths[name])
+            raise LatticeError(
+                f"{self.place(longest)}: length = {lengths[longest]!r} m: too long"
+            ) from None
 
     def length_of(self, name: str) -> float:
         """Length that an element takes along the line, m."""
         record = self.elements[name]
-        parent = record.fields.get("parent_name")
-        if parent is not None and "Slice" in record.kind:
-            thick = record.kind.startswith(("ThickSlice", "DriftSlice"))
-            return self.length_of(parent) * self._number(record, "weight") if thick else 0.0
+        if is_slice(record):
+            if not record.kind.startswith(("ThickSlice", "DriftSlice")):
+                return 0.0
+            return self.length_of(record.fields["parent_name"]) * self._number(record, "weight")
         if record.kind in THIN_WITH_LENGTH:
             return 0.0
         if record.kind == "Multipole" and not record.fields.get("isthick", False):
@@ -154,6 +160,11 @@ class Lattice:
                 f"{self.place(record.name)}: {name} = {value!r}: the length needs a number"
             )
         return float(value)
+
+
+def is_slice(record: Record) -> bool:
+    """Whether a record is a slice of another element, its field `parent_name`."""
+    return "Slice" in record.kind
 
 
 def stated_value(

@@ -55,9 +55,9 @@ def make_ring() -> xt.Line:
 def period(env: xt.Environment) -> list[str]:
     """Return the names along one period, with a drift of its own for every gap."""
     lengths = {"bend": BEND_LENGTH, "qf": QF_LENGTH, "qd": QD_LENGTH}
-    centres = {centre: "bend" for centre in BENDS}
-    centres |= {centre: "qf" for centre in FOCUSING}
-    centres |= {centre: "qd" for centre in DEFOCUSING}
+    centres = dict.fromkeys(BENDS, "bend")
+    centres |= dict.fromkeys(FOCUSING, "qf")
+    centres |= dict.fromkeys(DEFOCUSING, "qd")
     names: list[str] = []
     end = 0.0
     for centre, name in sorted(centres.items()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import re
 import zlib
 from pathlib import Path
@@ -70,15 +71,18 @@ def parse_json(text: str, source: str) -> Any:
         return result
 
     try:
-        return json.loads(text, object_pairs_hook=unique)
+        return json.loads(text, object_pairs_hook=unique, parse_int=_integer)
     except json.JSONDecodeError as error:
         raise LatticeError(
             f"{source}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}"
         ) from None
     except RecursionError:
         raise LatticeError(f"{source}: not a lattice: too deeply nested") from None
-    except ValueError as error:  # an integer of thousands of digits
-        raise LatticeError(f"{source}: not valid JSON: {error}") from None
+
+
+def _integer(digits: str) -> int | float:
+    """An integer, or an infinite float where no float could hold it (refused as not finite)."""
+    return int(digits) if len(digits) < 300 else math.copysign(math.inf, float(digits))
 
 
 _TOKEN = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?|[{}\[\]]', re.DOTALL)

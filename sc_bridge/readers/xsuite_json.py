@@ -14,7 +14,7 @@ from typing import Any
 
 from sc_bridge.errors import LatticeError
 from sc_bridge.expressions import shorten
-from sc_bridge.lattice import Lattice, Record, ReferenceFields
+from sc_bridge.lattice import Lattice, Record, ReferenceFields, is_slice
 
 from .files import lines_of_keys, parse_json, read_text
 from .xsuite_variables import Variables, read_variables
@@ -231,13 +231,22 @@ def _records(
     for name in waiting:
         if name in records:
             continue
-        record = _record(name, raw, lines.get(name), source)
-        parent = record.fields.get("parent_name")
-        if isinstance(parent, str):
-            record.fields["parent_name"] = _root(parent, raw, source)
-            waiting.append(record.fields["parent_name"])
-        records[name] = record
+        records[name] = record = _record(name, raw, lines.get(name), source)
+        if is_slice(record):
+            parent = record.fields["parent_name"] = _parent(record, raw, source)
+            waiting.append(parent)
     return records
+
+
+def _parent(record: Record, raw: Mapping[str, Any], source: str) -> str:
+    parent = record.fields.get("parent_name")
+    root = _root(parent, raw, source) if isinstance(parent, str) else None
+    if root is None or "Slice" in raw[root]["__class__"]:
+        raise LatticeError(
+            f"{source}: {record.name}: a {record.kind} of {shorten(parent)}: "
+            "its parent_name must be a whole element"
+        )
+    return root
 
 
 def _record(name: str, raw: Mapping[str, Any], line: int | None, source: str) -> Record:

@@ -9,6 +9,7 @@ import math
 import os
 from collections import Counter
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -308,7 +309,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "empty": ("", r"^ring\.json:1:1: not valid JSON: "),
     "binary": (b"\xff\xfe\x00\x01", r"^ring\.json: not a text file: byte 0 is not UTF-8$"),
     "deep": ("[" * 100_000, "too deeply nested|not valid JSON"),
-    "huge integer": ('{"a": ' + "9" * 5000 + "}", "not valid JSON: Exceeds the limit"),
+    "huge integer": (changed("elements/q/k1", 10**400), r"q\.k1 = inf: must be finite"),
     "list": ([1], "the top level must be an object"),
     "number": (1, "the top level must be an object"),
     "another format": ({"root": "ares", "lattices": {}}, r"neither 'lines' nor .*\(keys: 'root', "),
@@ -335,6 +336,14 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "orphan replica": (
         changed("elements/q", {"__class__": "Replica", "parent_name": "zz"}),
         "element 'zz' is the parent of 'q' but is not defined",
+    ),
+    "slice of nothing": (
+        changed("elements/q", {"__class__": "ThickSliceBend", "parent_name": 3}),
+        "q: a ThickSliceBend of 3: its parent_name must be a whole element",
+    ),
+    "slice of itself": (
+        changed("elements/q", {"__class__": "ThinSliceBend", "parent_name": "q"}),
+        "q: a ThinSliceBend of q: its parent_name must be a whole element",
     ),
     "replica of nothing": (changed("elements/q", {"__class__": "Replica"}), "without a parent_nam"),
     "replicas in a circle": (changed("elements/q", NESTED), "replicas of each other: q -> q"),
@@ -485,6 +494,12 @@ def test_a_length_that_is_not_a_number_is_refused_where_it_counts(read):
         _ = lattice.length
 
 
+def test_a_length_beyond_all_floats_is_refused(read):
+    lattice = read(changed("elements/d/length", 1e308))
+    with pytest.raises(LatticeError, match=r"ring\.json:\d+: d: length = 1e\+308 m: too long"):
+        _ = lattice.length
+
+
 def test_a_key_twice_in_an_object_is_refused(read):
     text = '{"elements": {"q": {"__class__": "Drift"}, "q": {}}, "element_names": ["q"]}'
     with pytest.raises(LatticeError, match=r"ring\.json: 'q' is defined twice: keep one"):
@@ -538,3 +553,43 @@ def test_an_unknown_suffix_or_format_lists_what_is_known(read):
     with pytest.raises(LatticeError, match=rf"format 'yaml' is not known: {known}"):
         read(line(), format="yaml")
     assert read(line(), "ring.lat", format="xsuite-json").length == 4.0
+
+
+# ---- mutations -----------------------------------------------------------------------------
+
+ODD_VALUES: list[Any] = [
+    None, 1, -1, 1e308, 10**400, math.nan, True, "x", "", "q", [], {}, [1], ["q"], {"a": 1},
+    "vars['kq']", "element_refs['q'].knl[5]", "\ud800",
+    {"__class__": "Replica", "parent_name": "q"}, {"__class__": "ThinSliceBend", "parent_name": []},
+]  # fmt: skip
+
+
+def places(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    keys = content.keys() if isinstance(content, dict) else ()
+    keys = range(len(content)) if isinstance(content, list) else keys
+    return [path, *(place for key in keys for place in places(content[key], (*path, key)))]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_mutated_file_is_a_lattice_or_an_error_of_ours(read, seed):
+    random = Random(seed)
+    messages: list[str] = []
+    for _ in range(30):
+        content = copy.deepcopy(random.choice([line(), environment("a"), {"line": line()}]))
+        for _ in range(random.randint(1, 3)):
+            *parents, last = random.choice(places(content)[1:] or [()]) or [None]
+            inner: Any = content
+            for key in parents:
+                inner = inner[key]
+            if last is not None and random.random() < 0.3:
+                inner.pop(last)
+            elif last is not None:
+                inner[last] = copy.deepcopy(random.choice(ODD_VALUES))
+        try:
+            lattice = read(content)
+            Knobs(lattice)
+            assert math.isfinite(lattice.length)
+        except LatticeError as error:
+            messages.append(str(error))
+    assert messages
+    assert not any("\n" in message for message in messages)
