@@ -40,7 +40,8 @@ Transport: TypeAlias = Callable[[State, Reference], State]
 class Driver(Protocol):
     """A field's value computed from knobs anew at every use."""
 
-    knobs: tuple[str, ...]
+    @property
+    def knobs(self) -> tuple[str, ...]: ...
 
     def __call__(self) -> Tensor: ...
 
@@ -128,9 +129,7 @@ class Element(nn.Module):
             Edge(self, "exit"),
         ]
 
-    def transfer_matrix(
-        self, reference: Reference, orbit: Tensor | None = None
-    ) -> Tensor:
+    def transfer_matrix(self, reference: Reference, orbit: Tensor | None = None) -> Tensor:
         """First-order map around the reference orbit (or `orbit`), (..., 6, 6).
 
         In the coordinates of `Bunch`; gradients flow to fields and reference.
@@ -173,9 +172,7 @@ class Element(nn.Module):
     def _register_tensor(self, name: str, value: Any, rank: int) -> None:
         tensor = torch.as_tensor(value, dtype=torch.float64).detach().clone()
         if tensor.dim() < rank:
-            raise ElementError(
-                f"{self.label}: {name} = {value}: must be a list of numbers"
-            )
+            raise ElementError(f"{self.label}: {name} = {value}: must be a list of numbers")
         if not bool(torch.isfinite(tensor).all()):
             raise ElementError(f"{self.label}: {name} = {value}: must be finite")
         wanted = isinstance(value, Tensor) and value.requires_grad
@@ -221,9 +218,7 @@ class Element(nn.Module):
         for name in self._ranks:
             value = getattr(self, name).detach()
             if value.count_nonzero():
-                number = (
-                    f"{value.item():.9g}" if value.dim() == 0 else str(value.tolist())
-                )
+                number = f"{value.item():.9g}" if value.dim() == 0 else str(value.tolist())
                 shown.append(f"{name}={number}")
         return ", ".join(([repr(self.name)] if self.name else []) + shown)
 
@@ -234,9 +229,7 @@ def track_transport(transport: Transport, bunch: Bunch) -> Bunch:
     state = transport(State(*bunch.coordinates.unbind(-2)), reference)
     coordinates = torch.stack(torch.broadcast_tensors(*state), dim=-2)
     if not bool(bunch.alive.all()):
-        coordinates = torch.where(
-            bunch.alive.unsqueeze(-2), coordinates, bunch.coordinates
-        )
+        coordinates = torch.where(bunch.alive.unsqueeze(-2), coordinates, bunch.coordinates)
     return bunch.replace(coordinates=coordinates)
 
 
@@ -248,11 +241,7 @@ def transfer_matrix(
     Six copies of the particle are tracked; particles do not see each other in a map, so the
     gradient of the i-th coordinate of the i-th copy is the i-th row.
     """
-    particle = (
-        torch.zeros(6, dtype=torch.float64)
-        if orbit is None
-        else orbit.to(torch.float64)
-    )
+    particle = torch.zeros(6, dtype=torch.float64) if orbit is None else orbit.to(torch.float64)
     copies = particle.unsqueeze(-1).expand(*particle.shape, 6)
     aligned = reference.over_particles(copies)
 
@@ -264,7 +253,5 @@ def transfer_matrix(
         probe = apply(copies)
         start = copies.detach().expand(probe.shape).clone().requires_grad_()
         diagonal = apply(start).diagonal(dim1=-2, dim2=-1)
-        (rows,) = torch.autograd.grad(
-            diagonal.sum(), start, create_graph=probe.requires_grad
-        )
+        (rows,) = torch.autograd.grad(diagonal.sum(), start, create_graph=probe.requires_grad)
     return rows.transpose(-1, -2)

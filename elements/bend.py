@@ -85,7 +85,9 @@ def exact_sector(
     motion = _Motion.of(state, 1.0 + delta, _Frame.of(length, h))
     px = motion.px - k0 * motion.distance
     in_plane_squared = (1.0 + delta) ** 2 - state.py**2
-    sideways = motion.distance * (motion.px + px) / (motion.pz + torch.sqrt(in_plane_squared - px**2))
+    sideways = (
+        motion.distance * (motion.px + px) / (motion.pz + torch.sqrt(in_plane_squared - px**2))
+    )
     in_plane = torch.sqrt(in_plane_squared)
     # the sign of a negative body survives in the distance, not in the chord
     chord = torch.sqrt(motion.distance**2 + sideways**2) * torch.sign(motion.distance)
@@ -135,7 +137,7 @@ class _PolarDrift:
 class _FromAngle:
     """k0 = angle/length, Xsuite's `k0_from_h`."""
 
-    knobs = ("angle", "length")
+    knobs: tuple[str, ...] = ("angle", "length")
 
     def __init__(self, bend: Bend) -> None:
         self.bend = bend
@@ -213,13 +215,9 @@ class Bend(Element):
             )
         self.model = model
         self.num_multipole_kicks = num_multipole_kicks
-        self.edge_entry_active = (
-            bool(edge_entry_active) and edge_entry_model == "linear"
-        )
+        self.edge_entry_active = bool(edge_entry_active) and edge_entry_model == "linear"
         self.edge_exit_active = bool(edge_exit_active) and edge_exit_model == "linear"
-        self._register(
-            length=length, angle=angle, k0=0.0 if k0 is None else k0, k1=k1, k2=k2
-        )
+        self._register(length=length, angle=angle, k0=0.0 if k0 is None else k0, k1=k1, k2=k2)
         self._register(
             edge_entry_angle=edge_entry_angle,
             edge_exit_angle=edge_exit_angle,
@@ -232,9 +230,7 @@ class Bend(Element):
         )
         self._register_multipoles(knl=knl, ksl=ksl)
         if not bool((self.length > 0).all()):
-            raise ElementError(
-                f"Bend: length = {self.length.tolist()} m: must be positive"
-            )
+            raise ElementError(f"Bend: length = {self.length.tolist()} m: must be positive")
         if k0 is None:
             self.drive("k0", _FromAngle(self))
 
@@ -250,9 +246,7 @@ class Bend(Element):
         return self._edge(state, "exit", sign) if self.edge_exit_active else state
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
-        length, angle, k0 = (
-            self._aligned(name, state.x) for name in ("length", "angle", "k0")
-        )
+        length, angle, k0 = (self._aligned(name, state.x) for name in ("length", "angle", "k0"))
         h = angle / length
         if self.model == "exact":
             self._refuse_multipoles()
@@ -273,13 +267,9 @@ class Bend(Element):
 
         return compose(state, bend, kick, weight, YOSHIDA_6, self._steps(weight))
 
-    def _straight_body(
-        self, state: State, reference: Reference, weight: float
-    ) -> State:
+    def _straight_body(self, state: State, reference: Reference, weight: float) -> State:
         """Xsuite's `rot-kick-rot` where the frame is straight: exact drifts, k0 as a kick."""
-        length, k0, h = (
-            self._aligned(name, state.x) for name in ("length", "k0", "angle")
-        )
+        length, k0, h = (self._aligned(name, state.x) for name in ("length", "k0", "angle"))
         h = h / length
         if is_inactive(self.angle, self.k0, self.k1, self.k2, self.knl, self.ksl):
             return exact_drift(state, reference, length * weight)
@@ -298,12 +288,9 @@ class Bend(Element):
 
         return compose(state, drift, kick, weight, YOSHIDA_6, self._steps(weight))
 
-    def _multipole_kick(
-        self, state: State, fraction: float, h: Tensor, k0: Tensor
-    ) -> State:
+    def _multipole_kick(self, state: State, fraction: float, h: Tensor, k0: Tensor) -> State:
         length, k1, k2, knl, ksl = (
-            self._aligned(name, state.x)
-            for name in ("length", "k1", "k2", "knl", "ksl")
+            self._aligned(name, state.x) for name in ("length", "k1", "k2", "knl", "ksl")
         )
         k0l, k1l, k2l = torch.broadcast_tensors(k0 * length, k1 * length, k2 * length)
         main = torch.stack([torch.zeros_like(k0l), k1l, k2l], dim=-1)
@@ -313,30 +300,20 @@ class Bend(Element):
         return curvature_kick(state, h, (k0l + knl[..., 0]) * fraction, k1l * fraction)
 
     def _edge(self, state: State, side: str, sign: int) -> State:
-        k0, length, knl = (
-            self._aligned(name, state.x) for name in ("k0", "length", "knl")
-        )
+        k0, length, knl = (self._aligned(name, state.x) for name in ("k0", "length", "knl"))
         angle, fdown, fint, hgap = (
             self._aligned(f"edge_{side}_{name}", state.x)
             for name in ("angle", "angle_fdown", "fint", "hgap")
         )
-        return linear_dipole_edge(
-            state, k0 + knl[..., 0] / length, angle, fdown, fint, hgap, sign
-        )
+        return linear_dipole_edge(state, k0 + knl[..., 0] / length, angle, fdown, fint, hgap, sign)
 
     def _steps(self, weight: float) -> int:
         """Steps of Yoshida-6, by Xsuite's rule for the number of kicks."""
         if self.num_multipole_kicks:
-            return steps_for(
-                math.ceil(self.num_multipole_kicks * abs(weight)), YOSHIDA_6
-            )
-        circumference = (
-            2.0 * _XSUITE_PI / self.h.detach().abs().max().clamp_min(_STRAIGHT).item()
-        )
+            return steps_for(math.ceil(self.num_multipole_kicks * abs(weight)), YOSHIDA_6)
+        circumference = 2.0 * _XSUITE_PI / self.h.detach().abs().max().clamp_min(_STRAIGHT).item()
         length = abs(self.length.detach().max().item() * weight)
-        return steps_for(
-            max(1, int(length / circumference / _ANGLE_PER_KICK)), YOSHIDA_6
-        )
+        return steps_for(max(1, int(length / circumference / _ANGLE_PER_KICK)), YOSHIDA_6)
 
     def _refuse_multipoles(self) -> None:
         if not is_inactive(self.k1, self.k2, self.knl, self.ksl):
@@ -348,6 +325,4 @@ class Bend(Element):
 
 def _check_choice(field: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ElementError(
-            f"Bend: {field} {value!r}: must be one of {', '.join(choices)}"
-        )
+        raise ElementError(f"Bend: {field} {value!r}: must be one of {', '.join(choices)}")

@@ -88,13 +88,9 @@ class Bunch:
                 f"bunch: coordinates of {coordinates.dtype}: must be torch.float32 or torch.float64"
             )
         if coordinates.shape[-1] == 0:
-            raise BunchError(
-                "bunch: no particles: coordinates must be (..., 6, n_particles)"
-            )
+            raise BunchError("bunch: no particles: coordinates must be (..., 6, n_particles)")
         shape = coordinates.shape[:-2] + coordinates.shape[-1:]
-        weight = torch.as_tensor(
-            weight, dtype=coordinates.dtype, device=coordinates.device
-        )
+        weight = torch.as_tensor(weight, dtype=coordinates.dtype, device=coordinates.device)
         if alive is None:
             alive = torch.ones(shape, dtype=torch.bool, device=coordinates.device)
         for name, value in (("weight", weight), ("alive", alive)):
@@ -123,9 +119,7 @@ class Bunch:
     def to(self, target: torch.dtype | torch.device | str) -> Bunch:
         """Return the bunch in another dtype or on another device."""
         if isinstance(target, torch.dtype):
-            return self.replace(
-                coordinates=self.coordinates.to(target), weight=self.weight
-            )
+            return self.replace(coordinates=self.coordinates.to(target), weight=self.weight)
         return Bunch(
             self.coordinates.to(target),
             self.reference.to(target),
@@ -217,17 +211,17 @@ class Bunch:
 
     @property
     def sigma_x(self) -> Tensor:
-        """rms size, m, (...)."""
+        """Rms size, m, (...)."""
         return self.sigma("x")
 
     @property
     def sigma_y(self) -> Tensor:
-        """rms size, m, (...)."""
+        """Rms size, m, (...)."""
         return self.sigma("y")
 
     @property
     def sigma_zeta(self) -> Tensor:
-        """rms length, m, (...)."""
+        """Rms length, m, (...)."""
         return self.sigma("zeta")
 
     @property
@@ -282,15 +276,11 @@ class Bunch:
 
     @property
     def _statistical_weight(self) -> Tensor:
-        """Weights of the moments: real particles alive, or every one alive in a bunch of no charge."""
+        """Real particles alive; where there is no charge at all, every living one counts once."""
         weight = self.weight * self.alive
         empty = (weight.detach() == 0).all(-1, keepdim=True)
         return torch.where(empty, self.alive.to(weight), weight)
 
     def __repr__(self) -> str:
-        batch = (
-            f", batch {tuple(self.coordinates.shape[:-2])}"
-            if self.coordinates.dim() > 2
-            else ""
-        )
-        return f"Bunch({self.n_particles} particles{batch}, {self.coordinates.dtype}, {self.reference})"
+        shape = " x ".join(str(n) for n in (*self.coordinates.shape[:-2], self.n_particles))
+        return f"Bunch({shape} particles, {self.coordinates.dtype}, {self.reference})"

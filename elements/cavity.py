@@ -81,9 +81,7 @@ class Cavity(Element):
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
         def drift(state: State, fraction: float) -> State:
-            return expanded_drift(
-                state, reference, self._aligned("length", state.x) * fraction
-            )
+            return expanded_drift(state, reference, self._aligned("length", state.x) * fraction)
 
         def kick(state: State, fraction: float) -> State:
             return self._kick(state, reference, fraction)
@@ -98,9 +96,7 @@ class Cavity(Element):
 
     def wave_number(self, reference: Reference) -> Tensor:
         """RF phase advance per zeta, 2 pi f/(beta0 c), rad/m, (...)."""
-        return self._wave_number(
-            reference, self.frequency, self.harmonic, self.line_length
-        )
+        return self._wave_number(reference, self.frequency, self.harmonic, self.line_length)
 
     def _wave_number(
         self,
@@ -120,16 +116,8 @@ class Cavity(Element):
         return 2.0 * math.pi * wave
 
     def _kick(self, state: State, reference: Reference, fraction: float) -> State:
-        voltage, phase, lag = (
-            self._aligned(n, state.x) for n in ("voltage", "phase", "lag")
-        )
-        rf = (
-            self._aligned(n, state.x) for n in ("frequency", "harmonic", "line_length")
-        )
-        angle = (
-            phase + torch.deg2rad(lag) - self._wave_number(reference, *rf) * state.zeta
-        )
+        voltage, phase, lag = (self._aligned(n, state.x) for n in ("voltage", "phase", "lag"))
+        rf = (self._aligned(n, state.x) for n in ("frequency", "harmonic", "line_length"))
+        angle = phase + torch.deg2rad(lag) - self._wave_number(reference, *rf) * state.zeta
         energy = reference.q0.abs() * voltage * fraction * torch.sin(angle)
-        return state._replace(
-            pzeta=state.pzeta + energy / (reference.beta0 * reference.p0c)
-        )
+        return state._replace(pzeta=state.pzeta + energy / (reference.beta0 * reference.p0c))

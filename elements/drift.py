@@ -31,9 +31,7 @@ def exact_drift(state: State, reference: Reference, length: Tensor) -> State:
     pz = torch.sqrt((1.0 + delta) ** 2 - transverse)
     slowness = rvv_minus_one(pzeta, delta, reference)
     path = (slowness - transverse / (pz * (pz + 1.0 + delta))) / (1.0 + slowness)
-    return State(
-        x + px / pz * length, px, y + py / pz * length, py, zeta + length * path, pzeta
-    )
+    return State(x + px / pz * length, px, y + py / pz * length, py, zeta + length * path, pzeta)
 
 
 class Drift(Element):

@@ -35,10 +35,6 @@ def linear_dipole_edge(
     """
     x, px, y, py, zeta, pzeta = state
     vertical = angle + angle_fdown
-    correction = (
-        2.0 * k0 * hgap * fint * (1.0 + torch.sin(vertical) ** 2) / torch.cos(vertical)
-    )
+    correction = 2.0 * k0 * hgap * fint * (1.0 + torch.sin(vertical) ** 2) / torch.cos(vertical)
     px = px + sign * k0 * torch.tan(angle) * x
-    return State(
-        x, px, y, py - sign * k0 * torch.tan(vertical - correction) * y, zeta, pzeta
-    )
+    return State(x, px, y, py - sign * k0 * torch.tan(vertical - correction) * y, zeta, pzeta)

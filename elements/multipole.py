@@ -78,19 +78,11 @@ class Multipole(Element):
         self._register(hxl=hxl, length=length)
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
-        knl, ksl, hxl = (
-            self._aligned(name, state.x) * weight for name in ("knl", "ksl", "hxl")
-        )
+        knl, ksl, hxl = (self._aligned(name, state.x) * weight for name in ("knl", "ksl", "hxl"))
         state = multipole_kick(state, knl, ksl)
-        return (
-            state
-            if is_inactive(self.hxl)
-            else self._turn_frame(state, reference, knl, hxl)
-        )
+        return state if is_inactive(self.hxl) else self._turn_frame(state, reference, knl, hxl)
 
-    def _turn_frame(
-        self, state: State, reference: Reference, knl: Tensor, hxl: Tensor
-    ) -> State:
+    def _turn_frame(self, state: State, reference: Reference, knl: Tensor, hxl: Tensor) -> State:
         x, px, y, py, zeta, pzeta = state
         delta = delta_of(pzeta, reference)
         rvv = 1.0 + rvv_minus_one(pzeta, delta, reference)

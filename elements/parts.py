@@ -1,4 +1,4 @@
-"""Parts of elements: slices of the body, single faces, and inverses, sharing the parent's fields."""
+"""Parts of elements: slices of the body, single faces, inverses; all share the parent's fields."""
 
 from __future__ import annotations
 

@@ -17,9 +17,7 @@ from .reference import Reference
 from .special import cosine_and_sine
 
 
-def quadrupole_matrix(
-    state: State, reference: Reference, length: Tensor, k1: Tensor
-) -> State:
+def quadrupole_matrix(state: State, reference: Reference, length: Tensor, k1: Tensor) -> State:
     """Thick quadrupole, exact for the Hamiltonian expanded to second order in px, py.
 
     Smooth where k1 crosses zero. The path length is that of the expanded Hamiltonian.

@@ -56,15 +56,11 @@ class Reference:
             raise BunchError(f"reference: q0 = {self.q0.tolist()} e: must be finite")
 
     @classmethod
-    def from_kinetic_energy(
-        cls, mass0: Scalar, q0: Scalar, kinetic_energy: Scalar
-    ) -> Reference:
+    def from_kinetic_energy(cls, mass0: Scalar, q0: Scalar, kinetic_energy: Scalar) -> Reference:
         """Build from the kinetic energy in eV; gradients flow to it."""
         mass, kinetic = as_scalar(mass0), as_scalar(kinetic_energy)
         if not bool((kinetic.detach() > 0).all()):
-            raise BunchError(
-                f"reference: kinetic energy {kinetic.tolist()} eV: must be positive"
-            )
+            raise BunchError(f"reference: kinetic energy {kinetic.tolist()} eV: must be positive")
         return cls(mass, q0, torch.sqrt(kinetic * (kinetic + 2.0 * mass)))
 
     @property

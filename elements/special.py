@@ -49,9 +49,7 @@ def arcsine_ratio(u: Tensor) -> Tensor:
     square = torch.where(small, u, 0.0) ** 2
     # Taylor coefficients of asin(u)/u; the first dropped term is below 1e-17
     series = 1.0 + square * (
-        1 / 6
-        + square
-        * (3 / 40 + square * (5 / 112 + square * (35 / 1152 + square * 63 / 2816)))
+        1 / 6 + square * (3 / 40 + square * (5 / 112 + square * (35 / 1152 + square * 63 / 2816)))
     )
     return torch.where(small, series, torch.asin(safe) / safe)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -130,9 +130,7 @@ def _rows(sequence: KickedSequence, built: list[Element]) -> Iterable[AuditRow]:
     built_count = Counter(type(element).__name__ for element in built)
     occurrences = _occurrences(sequence)
     for kind in sorted(in_file | built_count):
-        steps = [
-            step for step in sequence.steps if type(sequence[step.name]).__name__ == kind
-        ]
+        steps = [step for step in sequence.steps if type(sequence[step.name]).__name__ == kind]
         maps = [step for step in steps if step.kind == "map"]
         kicks = [step for step in steps if step.kind == "kick"]
         yield AuditRow(
@@ -207,7 +205,7 @@ def _planned_kicks(sequence: KickedSequence, element: Element) -> int:
     return sequence.slicing.kicks(element)
 
 
-def _same(sequence: KickedSequence, quantity: str, values: dict[str, float]) -> None:
+def _same(sequence: KickedSequence, quantity: str, values: Mapping[str, float]) -> None:
     low, high = min(values.values()), max(values.values())
     if not high - low <= LENGTH_TOLERANCE * max(1.0, abs(high)):
         listed = ", ".join(f"{name} {value:.12g}" for name, value in values.items())

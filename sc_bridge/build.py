@@ -140,4 +140,3 @@ def _drive(
         element.drive(field_name, FieldDriver(knobs, base.detach().clone(), expressions))
     except (ElementError, IndexError) as error:
         raise LatticeError(f"{place}: {error}") from None
-

@@ -116,9 +116,7 @@ def _scale(normal: Tensor, values: dict[str, Tensor], twiss: Twiss, ref: Referen
     )
 
 
-def _betatron(
-    normal: Tensor, gemitt: Tensor, beta: float, alpha: float
-) -> tuple[Tensor, Tensor]:
+def _betatron(normal: Tensor, gemitt: Tensor, beta: float, alpha: float) -> tuple[Tensor, Tensor]:
     position = sqrt_or_zero(gemitt * beta) * normal[0]
     slope = sqrt_or_zero(gemitt / beta) * (normal[1] - alpha * normal[0])
     return position, slope

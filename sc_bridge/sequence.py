@@ -250,4 +250,3 @@ def _reference_of(lattice: Lattice) -> Reference:
             'reference=sc_bridge.reference("proton", kinetic_energy="160 MeV")'
         )
     return Reference(fields.mass0, fields.q0, fields.p0c)
-

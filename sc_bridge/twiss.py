@@ -62,10 +62,9 @@ def periodic_twiss(sequence: KickedSequence) -> Twiss:
         bety, alfy = _plane(source, "y", matrix[2:4, 2:4])
         dispersion = _dispersion(matrix)
         slip = -(matrix[4, 5] + matrix[4, :4] @ dispersion).item() / sequence.length
-        advance = _phase_advances(sequence, orbit, (betx, alfx, bety, alfy))
-    return Twiss(
-        betx, alfx, bety, alfy, *dispersion.tolist(), *advance, slip, sequence.length
-    )
+        qx, qy = _phase_advances(sequence, orbit, (betx, alfx, bety, alfy))
+    dx, dpx, dy, dpy = dispersion.tolist()
+    return Twiss(betx, alfx, bety, alfy, dx, dpx, dy, dpy, qx, qy, slip, sequence.length)
 
 
 def coasting(sequence: KickedSequence) -> Transport:
@@ -87,6 +86,8 @@ def _closed_orbit(sequence: KickedSequence) -> Tensor:
         residual = (_apply(turn, orbit, sequence.reference) - orbit)[:4]
         if bool(residual.abs().max() < _CLOSED):
             return orbit
+        if not bool(residual.isfinite().all()):
+            break  # a particle turned round: the orbit has left the machine
         matrix = transfer_matrix(turn, sequence.reference, orbit)[:4, :4]
         step = torch.linalg.lstsq(torch.eye(4, dtype=torch.float64) - matrix, residual.unsqueeze(1))
         orbit = orbit + torch.cat([step.solution.squeeze(1), torch.zeros(2, dtype=torch.float64)])
@@ -124,7 +125,7 @@ def _plane(source: str, plane: str, matrix: Tensor) -> tuple[float, float]:
 
 
 def _dispersion(matrix: Tensor) -> Tensor:
-    """Periodic dispersion (dx, dpx, dy, dpy) with respect to delta; pzeta = delta at first order."""
+    """Periodic dispersion (dx, dpx, dy, dpy) per delta, which is pzeta at first order."""
     eye = torch.eye(4, dtype=matrix.dtype)
     return torch.linalg.solve(eye - matrix[:4, :4], matrix[:4, 5])
 

@@ -82,8 +82,20 @@ ELEMENT_CASES: dict[type[elements.Element], dict[str, dict[str, Any]]] = {
     },
     elements.Cavity: {
         "thin": {"voltage": 1e5, "frequency": 1e6, "line_length": 100.0, "phase": 0.3},
-        "thick": {"voltage": 1e5, "frequency": 1e6, "line_length": 100.0, "phase": 0.5, "length": 0.7},
-        "two kicks": {"voltage": 1e5, "frequency": 1e6, "line_length": 100.0, "length": 0.7, "num_kicks": 2},
+        "thick": {
+            "voltage": 1e5,
+            "frequency": 1e6,
+            "line_length": 100.0,
+            "phase": 0.5,
+            "length": 0.7,
+        },
+        "two kicks": {
+            "voltage": 1e5,
+            "frequency": 1e6,
+            "line_length": 100.0,
+            "length": 0.7,
+            "num_kicks": 2,
+        },
     },
 }
 

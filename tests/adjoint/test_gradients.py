@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from oracles import central_difference
 
 import sc_bridge as scb
+from oracles import central_difference
 
 PSB = Path(__file__).parents[2] / "examples" / "psb" / "psb.json"
 # Steps of a millionth: cloud-in-cell's kinks and rounding stay below this.

@@ -8,9 +8,9 @@ import math
 import pytest
 import torch
 import xtrack as xt
-from oracles import track_xtrack
 
 import sc_bridge as scb
+from oracles import track_xtrack
 from sc_bridge.elements import Bunch
 
 # One turn is a product of 240 maps of the same formulas.
@@ -25,17 +25,6 @@ def xtrack_ring(psb_file):
     return next(iter(line.lines.values())) if isinstance(line, xt.Environment) else line
 
 
-def xtrack_matrix(line: xt.Line) -> torch.Tensor:
-    reference = line.particle_ref
-    matrix = line.compute_one_turn_matrix_finite_differences(
-        particle_on_co=reference.copy(),
-        steps_r_matrix={
-            name: 1e-5 for name in ("dx", "dpx", "dy", "dpy", "dzeta", "ddelta")
-        },
-    )["R_matrix"]
-    return torch.as_tensor(matrix)
-
-
 def tracked_matrix(line: xt.Line, sequence: scb.KickedSequence) -> torch.Tensor:
     """Jacobian of xtrack's own tracking in (x, px, y, py, zeta, pzeta), fourth order."""
     step = 1e-4
@@ -46,9 +35,7 @@ def tracked_matrix(line: xt.Line, sequence: scb.KickedSequence) -> torch.Tensor:
     return (8 * (near - back) - (far - far_back)) / (12 * step)
 
 
-@pytest.mark.parametrize(
-    ("bend_model", "tolerance"), [(None, ONE_TURN), ("exact", EXACT_BEND)]
-)
+@pytest.mark.parametrize(("bend_model", "tolerance"), [(None, ONE_TURN), ("exact", EXACT_BEND)])
 def test_one_turn_without_kicks_equals_xtrack(psb_lattice, xtrack_ring, bend_model, tolerance):
     sequence = scb.KickedSequence(psb_lattice, bend_model=bend_model)
     expected = tracked_matrix(xtrack_ring, sequence)
@@ -56,9 +43,7 @@ def test_one_turn_without_kicks_equals_xtrack(psb_lattice, xtrack_ring, bend_mod
     assert (ours - expected).abs().max() < tolerance * expected.abs().max()
 
 
-@pytest.mark.parametrize(
-    ("bend_model", "tolerance"), [(None, ONE_TURN), ("exact", EXACT_BEND)]
-)
+@pytest.mark.parametrize(("bend_model", "tolerance"), [(None, ONE_TURN), ("exact", EXACT_BEND)])
 def test_optics_equal_xtrack(psb_lattice, xtrack_ring, bend_model, tolerance):
     ours = scb.periodic_twiss(scb.KickedSequence(psb_lattice, bend_model=bend_model))
     theirs = xtrack_ring.twiss4d()
@@ -72,9 +57,9 @@ def test_optics_equal_xtrack(psb_lattice, xtrack_ring, bend_model, tolerance):
     assert ours.qy == pytest.approx(4.44999999989, abs=EXACT_BEND)
 
 
-def test_bunch_tracks_like_xtrack_through_the_ring(psb_lattice, xtrack_ring):
+def test_bunch_tracks_like_xtrack_through_the_ring(psb_lattice, psb_sequence, xtrack_ring):
     sequence = scb.KickedSequence(psb_lattice)
-    bunch = scb.gaussian(sequence, 50, 1e12, "2 um", "2 um", "15 m", seed=3)
+    bunch = scb.gaussian(psb_sequence, 50, 1e12, "2 um", "2 um", "15 m", seed=3)
     expected = torch.as_tensor(track_xtrack(xtrack_ring, bunch))
     ours = scb.track(sequence, bunch).coordinates
     # zeta is of 10 m: the last digits of a double
@@ -118,16 +103,19 @@ def test_a_knob_reaches_every_magnet_that_it_drives(psb_lattice):
         return other.transfer_matrix()[:2, :2].diagonal().sum().item()
 
     at, step = knob.item(), 1e-4
-    slope = (8 * (trace_at(at + step) - trace_at(at - step)) - (
-        trace_at(at + 2 * step) - trace_at(at - 2 * step)
-    )) / (12 * step)
+    slope = (
+        8 * (trace_at(at + step) - trace_at(at - step))
+        - (trace_at(at + 2 * step) - trace_at(at - 2 * step))
+    ) / (12 * step)
     assert knob.grad is not None
     assert knob.grad.item() == pytest.approx(slope, rel=1e-8)
 
 
 def test_a_driven_field_is_read_only_until_freed(psb_lattice):
     sequence = scb.KickedSequence(psb_lattice)
-    name = next(n for n in psb_lattice.element_names if sequence[n].__class__.__name__ == "Quadrupole")
+    name = next(
+        n for n in psb_lattice.element_names if sequence[n].__class__.__name__ == "Quadrupole"
+    )
     with pytest.raises(scb.ElementError, match="driven by kbrq"):
         sequence[name].k1 = 1.0
     sequence.free(f"{name}.k1")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 import xtrack as xt
-from cases import REFERENCES, make_reference, random_bunch
 
+from cases import REFERENCES, make_reference, random_bunch
 from sc_bridge.elements import Bunch, Reference
 from sc_bridge.elements.bunch import pzeta_of
 from sc_bridge.elements.errors import BunchError
@@ -132,7 +132,7 @@ def test_an_unphysical_reference_is_refused(fields, message):
 
 
 def test_a_kinetic_energy_that_is_not_positive_is_refused():
-    with pytest.raises(BunchError, match="kinetic energy 0.0 eV: must be positive"):
+    with pytest.raises(BunchError, match=r"kinetic energy 0.0 eV: must be positive"):
         Reference.from_kinetic_energy(1e9, 1.0, 0.0)
 
 

@@ -6,9 +6,9 @@ import copy
 
 import pytest
 import torch
+
 from cases import CASE_IDS, CASES, ELEMENT_CASES, REFERENCES, make_reference, random_bunch
 from oracles import ROUNDOFF, symplectic_form, track_xtrack, xtrack_element
-
 from sc_bridge import elements
 from sc_bridge.elements import Bunch, Element
 from sc_bridge.elements.errors import ElementError
@@ -18,7 +18,12 @@ TOLERANCE = ROUNDOFF[torch.float64]
 # Determinants and products of a few matrices with entries up to 20.
 SYMPLECTIC = 1e-12
 # Slices of an integrated bend take other steps than the whole (design, section 3).
-SLICING = {"Bend-psb": 1e-9, "Bend-combined": 1e-6, "Bend-falling edge": 1e-9, "Bend-straight": 1e-8}
+SLICING = {
+    "Bend-psb": 1e-9,
+    "Bend-combined": 1e-6,
+    "Bend-falling edge": 1e-9,
+    "Bend-straight": 1e-8,
+}
 every_case = pytest.mark.parametrize(("kind", "name", "kwargs"), CASES, ids=CASE_IDS)
 
 
@@ -107,7 +112,9 @@ def test_gradients_of_every_field_and_of_the_bunch_are_exact(kind, name, kwargs)
     energy = torch.tensor(160e6, dtype=torch.float64, requires_grad=True)
 
     def outgoing(coordinates, energy_in_100_mev, *values):
-        reference = elements.Reference.from_kinetic_energy(938272089.43, 1.0, energy_in_100_mev * 1e8)
+        reference = elements.Reference.from_kinetic_energy(
+            938272089.43, 1.0, energy_in_100_mev * 1e8
+        )
         swapped = dict(zip(names, values, strict=True))
         return torch.func.functional_call(
             element, swapped, (Bunch(coordinates, reference),)

@@ -6,8 +6,8 @@ import math
 
 import pytest
 import torch
-from cases import make_reference, random_bunch
 
+from cases import make_reference, random_bunch
 from sc_bridge.elements import Bend, Cavity, Drift, Multipole, Quadrupole
 from sc_bridge.elements.errors import ElementError
 
