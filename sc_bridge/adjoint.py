@@ -11,6 +11,7 @@ from typing import Protocol, TypeAlias
 
 from sc_bridge.elements import Bunch
 
+from .errors import ScBridgeError
 from .sequence import KickedSequence
 
 Observer: TypeAlias = Callable[[float, Bunch, int], None]
@@ -65,5 +66,13 @@ def track(
     -------
     Bunch
         The outgoing bunch.
+
+    Raises
+    ------
+    ScBridgeError
+        If `adjoint` is no strategy.
     """
-    return (adjoint or RecordAll()).run(sequence, bunch, observer)
+    adjoint = RecordAll() if adjoint is None else adjoint
+    if not hasattr(adjoint, "run"):
+        raise ScBridgeError(f"track: adjoint = {adjoint!r}: must be a strategy, such as RecordAll()")
+    return adjoint.run(sequence, bunch, observer)

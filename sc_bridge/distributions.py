@@ -71,8 +71,8 @@ def gaussian(
         If nothing matches: no periodic optics, no bucket.
     """
     reference = reference or sequence.reference
-    if n_particles < 1:
-        raise BunchError(f"bunch: n_particles = {n_particles}: must be at least 1")
+    if not isinstance(n_particles, int) or n_particles < 1:
+        raise BunchError(f"bunch: n_particles = {n_particles!r}: must be a whole number from 1")
     values = {
         "intensity": as_scalar(to_si(intensity, "", "intensity")),
         "nemitt_x": as_scalar(to_si(nemitt_x, "m", "nemitt_x")),

@@ -89,6 +89,10 @@ class KickedSequence(nn.Module):
         reference: Reference | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(lattice, Lattice):
+            raise LatticeError(
+                f"sequence: lattice = {lattice!r}: must be a Lattice; read one with read_lattice"
+            )
         if (slicing is None) != (space_charge is None):
             missing = "slicing" if slicing is None else "space_charge"
             raise LatticeError(

@@ -50,13 +50,13 @@ def track_xtrack(element: Any, bunch: Bunch) -> np.ndarray:
     return np.array([*rows, particles.ptau / particles.beta0])[:, order]
 
 
-def central_difference(function: Callable[[float], Tensor], at: float, step: float) -> float:
-    """Fourth-order central difference of a scalar function.
+def central_difference(function: Callable[[float], Tensor], at: float, step: float) -> Tensor:
+    """Fourth-order central difference of a function of one number.
 
     Abramowitz & Stegun, Handbook of Mathematical Functions (1964), 25.3.24.
     """
-    near = (function(at + step) - function(at - step)).item()
-    far = (function(at + 2.0 * step) - function(at - 2.0 * step)).item()
+    near = function(at + step) - function(at - step)
+    far = function(at + 2.0 * step) - function(at - 2.0 * step)
     return (8.0 * near - far) / (12.0 * step)
 
 

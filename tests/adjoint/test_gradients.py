@@ -99,10 +99,11 @@ def test_derivative_equals_a_finite_difference(run, derivatives, name):
             out = run({**START, name: value})
         return torch.stack([getattr(out, output) for output in OUTPUTS])
 
-    for row, output in enumerate(OUTPUTS):
-        slope = central_difference(lambda v, r=row: outputs_at(v)[r], at, abs(at) * RELATIVE_STEP)
-        # relative to how strongly this output can depend on anything at all
-        scale = max(abs(slope), 1e-3 * abs(outputs_at(at)[row].item() / at))
+    slopes = central_difference(outputs_at, at, abs(at) * RELATIVE_STEP)
+    values = outputs_at(at)
+    for output, slope, value in zip(OUTPUTS, slopes.tolist(), values.tolist(), strict=True):
+        # relative to how strongly this output depends on anything at all
+        scale = max(abs(slope), 1e-3 * abs(value / at))
         assert abs(derivatives[output, name] - slope) < FINITE_DIFFERENCE * scale
 
 

@@ -105,6 +105,7 @@ def test_a_cold_bunch_has_finite_gradients(psb_sequence):
     ("changes", "error", "message"),
     [
         ({"n_particles": 0}, scb.BunchError, "n_particles = 0"),
+        ({"n_particles": 10.5}, scb.BunchError, r"n_particles = 10.5: must be a whole number"),
         ({"intensity": -1.0}, scb.BunchError, "intensity = -1"),
         ({"nemitt_x": "-2 um"}, scb.BunchError, "nemitt_x = -2e-06"),
         ({"nemitt_x": "2 s"}, scb.UnitError, "nemitt_x"),

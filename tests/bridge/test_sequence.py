@@ -10,7 +10,7 @@ import torch
 import xtrack as xt
 
 import sc_bridge as scb
-from oracles import track_xtrack
+from oracles import central_difference, track_xtrack
 from sc_bridge.elements import Bunch
 
 # One turn is a product of 240 maps of the same formulas.
@@ -97,16 +97,12 @@ def test_a_knob_reaches_every_magnet_that_it_drives(psb_lattice):
     trace = sequence.transfer_matrix()[:2, :2].diagonal().sum()
     trace.backward()
 
-    def trace_at(value: float) -> float:
+    def trace_at(value: float) -> torch.Tensor:
         other = scb.KickedSequence(psb_lattice, bend_model="exact")
         other.knobs["kbrqf"] = value
-        return other.transfer_matrix()[:2, :2].diagonal().sum().item()
+        return other.transfer_matrix()[:2, :2].diagonal().sum()
 
-    at, step = knob.item(), 1e-4
-    slope = (
-        8 * (trace_at(at + step) - trace_at(at - step))
-        - (trace_at(at + 2 * step) - trace_at(at - 2 * step))
-    ) / (12 * step)
+    slope = central_difference(trace_at, knob.item(), 1e-4).item()
     assert knob.grad is not None
     assert knob.grad.item() == pytest.approx(slope, rel=1e-8)
 
@@ -154,6 +150,17 @@ def test_kicks_need_slicing_and_space_charge_together(psb_lattice):
         scb.KickedSequence(psb_lattice, slicing=scb.MaxSpacing("1 m"))
     with pytest.raises(scb.LatticeError, match="slicing is missing"):
         scb.KickedSequence(psb_lattice, space_charge=scb.SpaceCharge())
+
+
+def test_a_path_is_no_lattice(psb_file):
+    with pytest.raises(scb.LatticeError, match="read one with read_lattice"):
+        scb.KickedSequence(psb_file)
+
+
+def test_a_name_is_no_strategy(psb_sequence):
+    bunch = scb.gaussian(psb_sequence, 10, 0.0, "2 um", "2 um", "15 m")
+    with pytest.raises(scb.ScBridgeError, match="must be a strategy"):
+        scb.track(psb_sequence, bunch, adjoint="RecordAll")
 
 
 def test_repr_tells_what_it_is(psb_sequence):
