@@ -31,9 +31,17 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
     return total(values * weight) / torch.where(norm == 0, torch.ones_like(norm), norm)
 
 
-def plain_mean(values: Tensor, alive: Tensor) -> Tensor:
-    """Mean over living particles, each counted once; finite when none lives."""
+def plain_mean(values: Tensor, alive: Tensor | None = None) -> Tensor:
+    """Mean over living particles (None: all), each counted once; finite when none lives."""
+    if alive is None:
+        return values.mean(-1)
     return weighted_mean(torch.where(alive, values, torch.zeros_like(values)), alive.to(values))
+
+
+def span(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Least and greatest value over particles, (..., n_particles) -> (...), (...)."""
+    lowest, highest = torch.aminmax(values, dim=-1)
+    return lowest, highest
 
 
 def binned(values: Tensor, index: Tensor, n_bins: int) -> Tensor:

@@ -9,8 +9,7 @@ function is the same from kick to kick.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -33,93 +32,113 @@ ROUNDINGS = 256.0
 POINT_CELL = 2.0**-10
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Nodes of a Cartesian grid whose middle is the centre of the bunch.
+class Grid(NamedTuple):
+    """Nodes of one Cartesian grid per bunch of a batch, around the mean of its living particles.
+
+    The third axis is stretched: gamma0 zeta.
 
     Parameters
     ----------
     nodes : tuple of int, (nx, ny, nz)
     cell_size : Tensor, (batch, 3), float64, m
-        In the stretched frame (x, y, gamma0 zeta).
+    centre : Tensor, (batch, 3), float64, m
+        Mean of x, y and zeta (not stretched), without gradients.
+    alive : Tensor, (batch, n_particles), bool, or None
+        None if every particle is alive.
     """
 
     nodes: tuple[int, int, int]
     cell_size: Tensor
+    centre: Tensor
+    alive: Tensor | None
 
-    def in_cells(self, offset: Tensor) -> Tensor:
-        """Positions counted in cells from the first node, (batch, 3, n_particles)."""
-        per_cell = (1.0 / self.cell_size).to(offset.dtype).unsqueeze(-1)
-        return offset * per_cell + half_width(self.nodes, offset)
+    @property
+    def half_width(self) -> Tensor:
+        """Cells from the centre to the last node, (3,)."""
+        return half_width(self.nodes, self.cell_size)
 
-    def require_covered(self, cells: Tensor, alive: Tensor) -> None:
-        """Refuse if a living particle is too close to a face for the field to be right.
+    def cells_per_metre(self, gamma0: Tensor) -> Tensor:
+        """Cells per metre of x, y and zeta, (batch, 3), float64."""
+        hx, hy, hz = self.cell_size.unbind(-1)
+        return torch.stack((1.0 / hx, 1.0 / hy, gamma0.to(hz) / hz), dim=-1)
+
+    def refuse_outside(self, outside: int, living: int) -> None:
+        """Raise if any living particle is too close to a face for the field to be right.
 
         Raises
         ------
         SpaceChargeError
             With the number of particles outside.
         """
-        reach = half_width(self.nodes, cells)
-        inside = ((cells.detach() - reach).abs() <= reach - LEAST_SPARE_CELLS).all(-2)
-        outside = int((alive & ~inside).sum())
         if outside:
             raise SpaceChargeError(
-                f"space charge: {outside} of {int(alive.sum())} living particles are outside the "
+                f"space charge: {outside} of {living} living particles are outside the "
                 f"grid {self.nodes} with cells of {self.cell_size.tolist()} m: "
                 "let the cell sizes follow the bunch, or fix larger ones"
             )
 
+    def is_inside(self, cells: Tensor) -> Tensor:
+        """Whether a position counted in cells has one spare cell, (..., 3, n) -> (..., n)."""
+        reach = self.half_width.to(cells.dtype).unsqueeze(-1)
+        return ((cells - reach).abs() <= reach - LEAST_SPARE_CELLS).all(-2)
+
 
 def half_width(nodes: tuple[int, int, int], like: Tensor) -> Tensor:
-    """Cells from the middle of the grid to its last node, (3, 1)."""
-    return like.new_tensor([[(n - 1) / 2.0] for n in nodes])
+    """Cells from the middle of the grid to its last node, (3,)."""
+    return like.new_tensor([(n - 1) / 2.0 for n in nodes])
 
 
-def offset_from_mean(position: Tensor, alive: Tensor) -> Tensor:
-    """Position relative to the plain mean of living particles, 0 for lost ones.
+def grid_around(
+    position: Tensor,
+    gamma0: Tensor,
+    alive: Tensor | None,
+    nodes: tuple[int, int, int],
+    cell_size: Tensor | None = None,
+) -> Grid:
+    """Put a grid around the living particles of every bunch of a batch.
 
-    Parameters
-    ----------
-    position : Tensor, (batch, 3, n_particles)
-    alive : Tensor, (batch, n_particles), bool
-    """
-    alive = alive.unsqueeze(-2)
-    centre = sums.plain_mean(position, alive).unsqueeze(-1)
-    return torch.where(alive, position - centre, 0.0)
-
-
-def ladder_cell_size(position: Tensor, offset: Tensor, nodes: tuple[int, int, int]) -> Tensor:
-    """Smallest rungs of the ladder that cover every living particle with two cells to spare.
+    Cell sizes are the smallest rungs of the ladder that leave two cells to spare.
 
     Parameters
     ----------
     position : Tensor, (batch, 3, n_particles), m
-        In the stretched frame; its size says which offsets are but rounding.
-    offset : Tensor, (batch, 3, n_particles), m
-        From `offset_from_mean`.
+        x, y and zeta (not stretched).
+    gamma0 : Tensor, (batch,)
+    alive : Tensor, (batch, n_particles), bool, or None
     nodes : tuple of int, (nx, ny, nz)
-
-    Returns
-    -------
-    cell_size : Tensor, (batch, 3), float64, m
+    cell_size : Tensor, (batch, 3), float64, m, optional
+        Used instead of the ladder.
 
     Raises
     ------
     SpaceChargeError
-        If a living particle has no finite position.
+        If a living particle has no finite position and the cell sizes are to follow it.
     """
-    offset = offset.detach()
-    extent = sums.largest(offset.abs()).to(torch.float64)
-    scale = sums.largest(position.detach().abs()).to(torch.float64)
+    with torch.no_grad():
+        mask = None if alive is None else alive.unsqueeze(-2)
+        centre = sums.plain_mean(position, mask)
+        if cell_size is None:
+            if mask is not None:
+                position = torch.where(mask, position, centre.unsqueeze(-1))
+            cell_size = _ladder_cell_size(sums.span(position), centre, gamma0, nodes)
+        return Grid(nodes, cell_size, centre.to(torch.float64), alive)
+
+
+def _ladder_cell_size(
+    span: tuple[Tensor, Tensor], centre: Tensor, gamma0: Tensor, nodes: tuple[int, int, int]
+) -> Tensor:
+    lowest, highest = span
+    extent = torch.maximum(highest - centre, centre - lowest).to(torch.float64)
     if not bool(torch.isfinite(extent).all()):
         raise SpaceChargeError(
             "space charge: a living particle has no finite position: "
             "mark it as lost, or look for the element where it diverges"
         )
-    noise = ROUNDINGS * torch.finfo(offset.dtype).eps * scale
+    scale = torch.maximum(highest.abs(), lowest.abs()).to(torch.float64)
+    noise = ROUNDINGS * torch.finfo(centre.dtype).eps * scale
     extent = torch.where(extent > noise, extent, 0.0)
-    size = extent / (half_width(nodes, extent).squeeze(-1) - SPARE_CELLS)
+    stretch = torch.stack((torch.ones_like(gamma0), torch.ones_like(gamma0), gamma0), dim=-1)
+    size = extent * stretch.to(extent) / (half_width(nodes, extent) - SPARE_CELLS)
     size = torch.maximum(size, FLATTEST * size.amax(-1, keepdim=True))
     size = torch.where(size > 0, size, POINT_CELL)
     return torch.exp2(torch.ceil(RUNGS_PER_OCTAVE * torch.log2(size)) / RUNGS_PER_OCTAVE)

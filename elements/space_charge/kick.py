@@ -1,15 +1,15 @@
 """The space-charge kick of a bunch on itself.
 
 Positions -> deposit on nodes -> open-boundary Poisson solve -> centred differences ->
-gather -> kick of (px, py, pzeta). The kick is a function of positions only: symplectic,
-and undone exactly by the kick of negative length.
+gather -> kick of (px, py, pzeta). The kick is a function of positions only, and undone
+exactly by the kick of negative length.
 
 Charges are counted in particles and potentials in units of one particle at a distance of
 one cell, so that charge, mass and energy enter through one factor, and float32 keeps its
 digits.
 
-Cost: forward, a deposit, two transforms of the doubled grid and a gather. The plain
-operations here give any order of derivative on any device.
+Cost: forward, a deposit, two transforms of the doubled grid and a gather; backward, about
+as much again.
 """
 
 from __future__ import annotations
@@ -23,37 +23,31 @@ from ..base import Element, Number, State
 from ..bunch import Bunch
 from ..errors import ElementError
 from ..parts import Part
-from ..reference import Reference
-from .deposit import centred_differences, deposit, gather, stencil
-from .grid import CellSize, Grid, checked_cell_size, ladder_cell_size, offset_from_mean
-from .poisson import ELEMENTARY_POTENTIAL, scaled_potential
-from .settings import SpaceCharge
+from ..reference import Reference, as_scalar
+from .fused import fused_kick, is_usable
+from .grid import CellSize, checked_cell_size, grid_around
+from .plain import plain_kick
+from .poisson import ELEMENTARY_POTENTIAL
+from .settings import Implementation, SpaceCharge
 
 
 class _Source(NamedTuple):
     """What the field depends on, with all batch dimensions flattened into one."""
 
-    position: Tensor  # (batch, 3, n_particles), m: (x, y, gamma0 zeta)
+    coordinates: Tensor  # (batch, 6, n_particles)
     weight: Tensor  # (batch, n_particles)
-    alive: Tensor  # (batch, n_particles)
-    batch: torch.Size
+    gamma0: Tensor  # (batch,)
+    alive: Tensor | None  # (batch, n_particles); None if all are
 
     @classmethod
-    def of(cls, bunch: Bunch) -> _Source:
-        coordinates, alive, weight = bunch.coordinates, bunch.alive, bunch.weight
-        if not bool(alive.all()):
-            # lost particles may hold anything, even NaN, and must not reach a gradient
-            coordinates = torch.where(alive.unsqueeze(-2), coordinates, 0.0)
-            weight = torch.where(alive, weight, 0.0)
-        gamma0 = bunch.reference.over_particles(coordinates).gamma0
-        x, y, zeta = coordinates[..., 0, :], coordinates[..., 2, :], coordinates[..., 4, :]
-        position = torch.stack(torch.broadcast_tensors(x, y, zeta * gamma0), dim=-2)
-        batch, n_particles = position.shape[:-2], position.shape[-1]
+    def of(cls, bunch: Bunch, batch: torch.Size) -> _Source:
+        n = bunch.n_particles
+        alive = None if bool(bunch.alive.all()) else bunch.alive
         return cls(
-            position.reshape(-1, 3, n_particles),
-            weight.expand(*batch, n_particles).reshape(-1, n_particles),
-            alive.expand(*batch, n_particles).reshape(-1, n_particles),
-            batch,
+            bunch.coordinates.expand(*batch, 6, n).reshape(-1, 6, n),
+            bunch.weight.expand(*batch, n).reshape(-1, n),
+            bunch.reference.gamma0.expand(batch).reshape(-1),
+            None if alive is None else alive.expand(*batch, n).reshape(-1, n),
         )
 
 
@@ -86,16 +80,20 @@ def space_charge_kick(
     SpaceChargeError
         If a living particle is outside the grid, or has no finite position.
     """
-    source = _Source.of(bunch)
-    offset = offset_from_mean(source.position, source.alive)
-    if cell_size is None:
-        size = ladder_cell_size(source.position, offset, settings.grid)
-    else:
-        size = checked_cell_size(cell_size, offset).expand(*source.batch, 3).reshape(-1, 3)
-    slope = _slope(offset, source, Grid(settings.grid, size))
-    slope = slope.reshape(3, *source.batch, -1)  # drops the batch axis of a single bunch
-    factors = _factors(bunch.reference, length, size.reshape(*source.batch, 3))
-    return _kicked(bunch, slope, factors, settings)
+    length = as_scalar(length)
+    size = None if cell_size is None else checked_cell_size(cell_size, bunch.coordinates)
+    batch = _batch_of(bunch, length, size)
+    source = _Source.of(bunch, batch)
+    if size is not None:
+        size = size.expand(*batch, 3).reshape(-1, 3)
+    position = source.coordinates[:, 0::2]
+    grid = grid_around(position, source.gamma0, source.alive, settings.grid, size)
+    factor = _factor(bunch.reference, length, grid.cell_size.reshape(*batch, 3), settings)
+    factor = factor.expand(*batch, 3).reshape(-1, 3)
+    fused = settings.implementation == "fused" and is_usable(source.coordinates)
+    kick = fused_kick if fused else plain_kick
+    kicked = kick(source.coordinates, source.weight, source.gamma0, factor, grid)
+    return bunch.replace(coordinates=kicked.reshape(*batch, 6, -1))
 
 
 def cell_sizes(bunch: Bunch, settings: SpaceCharge) -> CellSize:
@@ -103,47 +101,36 @@ def cell_sizes(bunch: Bunch, settings: SpaceCharge) -> CellSize:
 
     Three floats, or a float64 tensor (..., 3) for a batch.
     """
-    source = _Source.of(bunch.detach())
-    offset = offset_from_mean(source.position, source.alive)
-    size = ladder_cell_size(source.position, offset, settings.grid)
-    if source.batch:
-        return size.view(*source.batch, 3)
+    batch = _batch_of(bunch)
+    source = _Source.of(bunch.detach(), batch)
+    position = source.coordinates[:, 0::2]
+    size = grid_around(position, source.gamma0, source.alive, settings.grid).cell_size
+    if batch:
+        return size.view(*batch, 3)
     hx, hy, hz = size[0].tolist()
     return hx, hy, hz
 
 
-def _slope(offset: Tensor, source: _Source, grid: Grid) -> Tensor:
-    """Differences of the scaled potential over two cells at the particles.
-
-    (3, batch, n_particles), 0 for lost particles.
-    """
-    cells = grid.in_cells(offset)
-    grid.require_covered(cells, source.alive)
-    on = stencil(cells, grid.nodes)
-    charge = deposit(source.weight, on, grid.nodes)
-    field = centred_differences(scaled_potential(charge, grid.cell_size))
-    return torch.where(source.alive, gather(field, on), 0.0)
+def _batch_of(bunch: Bunch, length: Tensor | None = None, size: Tensor | None = None) -> torch.Size:
+    reference = bunch.reference
+    tensors = (bunch.alive[..., 0], reference.p0c, reference.mass0, reference.q0, length)
+    shapes = [tensor.shape for tensor in tensors if tensor is not None]
+    return torch.broadcast_shapes(*shapes, *([] if size is None else [size.shape[:-1]]))
 
 
-def _factors(reference: Reference, length: Number, size: Tensor) -> list[Tensor]:
-    """Change of px, py, pzeta per scaled difference: -q0 L/(gamma0^3 beta0^2 mass0) d phi.
+def _factor(reference: Reference, length: Tensor, size: Tensor, settings: SpaceCharge) -> Tensor:
+    """Change of (px, py, pzeta) per scaled difference over two cells, (..., 3).
 
-    With phi = e q0 gamma0/(4 pi eps0 hz) times the scaled potential.
+    -q0 L/(gamma0^3 beta0^2 mass0) d phi, with phi = e q0 gamma0/(4 pi eps0 hz) times the
+    scaled potential.
     """
     hx, hy, hz = size.unbind(-1)
     common = -ELEMENTARY_POTENTIAL * reference.q0**2 * length * reference.mass0
     common = common / (reference.p0c**2 * hz)
-    return [common / (2.0 * hx), common / (2.0 * hy), common * reference.gamma0 / (2.0 * hz)]
-
-
-def _kicked(bunch: Bunch, slope: Tensor, factors: list[Tensor], settings: SpaceCharge) -> Bunch:
-    coordinates = list(bunch.coordinates.unbind(-2))
-    for plane in range(3 if settings.longitudinal else 2):
-        factor = factors[plane]
-        if factor.dim():
-            factor = factor.unsqueeze(-1).to(slope.dtype)
-        coordinates[2 * plane + 1] = coordinates[2 * plane + 1] + factor * slope[plane]
-    return bunch.replace(coordinates=torch.stack(torch.broadcast_tensors(*coordinates), dim=-2))
+    along = common * reference.gamma0 / (2.0 * hz)
+    if not settings.longitudinal:
+        along = torch.zeros_like(along)
+    return torch.stack((common / (2.0 * hx), common / (2.0 * hy), along), dim=-1)
 
 
 class SpaceChargeKick(Element):
@@ -158,6 +145,8 @@ class SpaceChargeKick(Element):
         Whether pzeta is kicked as well as px and py.
     cell_size : tuple of float, m, optional
         Fixed cells (hx, hy, gamma0 hzeta); by default they follow the bunch on a ladder.
+    implementation : {"fused", "plain"}
+        See `SpaceCharge`.
 
     Validity: open boundaries; second order in the cell size; the field of the
     reference's rest frame, for momentum spreads small against gamma0.
@@ -165,8 +154,7 @@ class SpaceChargeKick(Element):
     Raises
     ------
     SpaceChargeError
-        If the grid or the cell sizes are not valid; when tracking, if living particles are
-        outside fixed cells.
+        If a setting is not valid; when tracking, if living particles are outside fixed cells.
     """
 
     def __init__(
@@ -175,9 +163,10 @@ class SpaceChargeKick(Element):
         grid: tuple[int, int, int] = (32, 32, 32),
         longitudinal: bool = True,
         cell_size: CellSize | None = None,
+        implementation: Implementation = "fused",
     ) -> None:
         super().__init__()
-        self.settings = SpaceCharge(grid=grid, longitudinal=longitudinal)
+        self.settings = SpaceCharge(grid, longitudinal, implementation)
         if cell_size is not None:
             checked_cell_size(cell_size, torch.empty(0))
         self.cell_size = cell_size

@@ -14,7 +14,7 @@ from sc_bridge.elements.space_charge import (
     cell_sizes,
     space_charge_kick,
 )
-from sc_bridge.elements.space_charge.grid import Grid, ladder_cell_size, offset_from_mean
+from sc_bridge.elements.space_charge.grid import grid_around
 
 SETTINGS = SpaceCharge(grid=(16, 24, 32))
 
@@ -33,11 +33,12 @@ def test_cell_sizes_are_rungs_of_a_ladder():
 
 def test_grid_covers_every_particle_with_two_cells_to_spare_and_not_much_more():
     bunch = gaussian_bunch()
-    gamma0 = bunch.reference.gamma0
-    position = torch.stack((bunch.x, bunch.y, bunch.zeta * gamma0))[None]
-    offset = offset_from_mean(position, bunch.alive[None])
-    size = ladder_cell_size(position, offset, SETTINGS.grid)
-    cells = Grid(SETTINGS.grid, size).in_cells(offset)[0]
+    gamma0 = bunch.reference.gamma0[None]
+    position = bunch.coordinates[None, 0::2]
+    grid = grid_around(position, gamma0, None, SETTINGS.grid)
+    offset = position - grid.centre[..., None]
+    cells = offset * grid.cells_per_metre(gamma0)[..., None] + grid.half_width[:, None]
+    cells = cells[0]
     for axis, n in enumerate(SETTINGS.grid):
         assert cells[axis].min() >= 2.0 and cells[axis].max() <= n - 3.0
         reach = (cells[axis] - (n - 1) / 2).abs().max()

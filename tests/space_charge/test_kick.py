@@ -287,9 +287,12 @@ def test_gradients_for_several_outputs_at_once_equal_a_loop():
     outputs = torch.stack([kick.square().sum(), kick[0, 1], kick[2].abs().sum()])
     basis = torch.eye(3, dtype=torch.float64)
     at_once = torch.autograd.grad(outputs, inputs, basis, is_grads_batched=True, retain_graph=True)
+    mapped = torch.func.vmap(
+        lambda row: torch.autograd.grad(outputs, inputs, row, retain_graph=True)
+    )(basis)
     for row in range(3):
         alone = torch.autograd.grad(outputs, inputs, basis[row], retain_graph=True)
-        for together, one in zip(at_once, alone, strict=True):
+        for together, one in zip((*at_once, *mapped), (*alone, *alone), strict=True):
             assert (together[row] - one).abs().max() <= ROUNDOFF * (1.0 + one.abs().max())
 
 

@@ -1,0 +1,196 @@
+"""The steps of the fused kick in C kernels, for the CPU.
+
+Cost: at 64^3 nodes and a million particles, deposit and kick are bound by memory, the solve
+by the transforms; docs/performance.md has the figures.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import scipy.fft
+import torch
+from torch import Tensor
+
+from .green import green_transform
+from .grid import Grid
+from .kernels import Kernels
+
+# A thread is worth its private grid from about this many particles on.
+PARTICLES_PER_THREAD = 10_000
+# Private grids of all threads together, bytes.
+GRIDS_LIMIT = 2**30
+
+_workspaces = threading.local()
+
+
+def _workspace(name: str, size: int, like: Tensor) -> np.ndarray:
+    """A buffer that is kept between kicks: fresh pages cost more than the arithmetic."""
+    kept: dict[Any, np.ndarray] = _workspaces.__dict__.setdefault("kept", {})
+    dtype = np.dtype(str(like.dtype).removeprefix("torch."))
+    if kept.get((name, dtype), np.empty(0)).size < size:
+        kept[name, dtype] = np.empty(size, dtype)
+    return kept[name, dtype]
+
+
+class Compiled:
+    """The C kernels, with the arguments that `torch_operations` takes."""
+
+    def __init__(self, kernels: Kernels) -> None:
+        self._kernels = kernels
+
+    def field(self, coordinates: Tensor, weight: Tensor, gamma0: Tensor, grid: Grid) -> Tensor:
+        """Scaled potential of the bunch on the nodes, (batch, nx, ny, nz).
+
+        Raises
+        ------
+        SpaceChargeError
+            If a living particle is outside the grid.
+        """
+        potential = coordinates.new_empty(coordinates.shape[0], *grid.nodes)
+        outside = 0
+        for index, common in self._each(coordinates, gamma0, grid):
+            threads = self._threads(coordinates, grid, 1)
+            size = potential[index].numel()
+            charge = _workspace("charge", size, coordinates)
+            outside += self._call(
+                "deposit",
+                **common,
+                **_weight(weight[index]),
+                threads=threads,
+                charge=charge,
+                grids=_workspace("grids", (threads - 1) * size + 1, coordinates),
+            )
+            self._solve(charge[:size].reshape(grid.nodes), potential[index], grid, index)
+        living = coordinates.shape[0] * coordinates.shape[-1]
+        grid.refuse_outside(outside, living if grid.alive is None else int(grid.alive.sum()))
+        return potential
+
+    def kick(
+        self, coordinates: Tensor, potential: Tensor, gamma0: Tensor, factor: Tensor, grid: Grid
+    ) -> Tensor:
+        """New coordinates, (batch, 6, n_particles)."""
+        kicked = torch.empty_like(coordinates, memory_format=torch.contiguous_format)
+        for index, common in self._each(coordinates, gamma0, grid):
+            self._call(
+                "kick",
+                **common,
+                potential=potential[index].numpy(),
+                factor=_doubles(factor[index]),
+                threads=self._threads(coordinates, grid, 0),
+                kicked=kicked[index].numpy(),
+            )
+        return kicked
+
+    def adjoint(
+        self,
+        coordinates: Tensor,
+        weight: Tensor,
+        gamma0: Tensor,
+        factor: Tensor,
+        potential: Tensor,
+        gradient: Tensor,
+        grid: Grid,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Adjoint of deposit, solve and kick on a fixed grid: see `torch_operations.adjoint`."""
+        result = torch.empty_like(coordinates, memory_format=torch.contiguous_format)
+        weights = result.new_empty(weight.shape)
+        totals = np.zeros((coordinates.shape[0], 7))
+        for index, common in self._each(coordinates, gamma0, grid):
+            incoming = dict(
+                gradient=gradient[index].contiguous().numpy(), factor=_doubles(factor[index])
+            )
+            threads = self._threads(coordinates, grid, 4)
+            size = potential[index].numel()
+            source = _workspace("charge", size, coordinates)
+            self._call(
+                "adjoint_deposit",
+                **common,
+                **incoming,
+                threads=threads,
+                grids=_workspace("grids", 4 * threads * size, coordinates),
+                source=source,
+            )
+            adjoint = torch.from_numpy(_workspace("adjoint", size, coordinates)[:size])
+            adjoint = adjoint.view(grid.nodes)
+            self._solve(source[:size].reshape(grid.nodes), adjoint, grid, index)
+            self._call(
+                "adjoint_gather",
+                **common,
+                **incoming,
+                **_weight(weight[index]),
+                potential=potential[index].numpy(),
+                adjoint=adjoint.numpy(),
+                threads=self._threads(coordinates, grid, 0),
+                result=result[index].numpy(),
+                weights=weights[index].numpy(),
+                totals=totals[index],
+            )
+        return result, weights, torch.from_numpy(totals)
+
+    def _solve(self, charge: np.ndarray, out: Tensor, grid: Grid, index: int) -> None:
+        """Convolve on the doubled grid; rows that are zero or not needed are not transformed."""
+        nx, ny, nz = grid.nodes
+        threads = torch.get_num_threads()
+        octant = green_transform(grid.nodes, grid.cell_size[index : index + 1], out)[0]
+        spectrum = scipy.fft.rfft(charge, 2 * nz, axis=2, workers=threads)
+        spectrum = scipy.fft.fft(spectrum, 2 * ny, axis=1, workers=threads)
+        spectrum = scipy.fft.fft(spectrum, 2 * nx, axis=0, workers=threads)
+        self._call(
+            "filter",
+            dtype=out.dtype,
+            spectrum=spectrum.view(charge.dtype),
+            octant=octant.numpy(),
+            nodes=np.array(grid.nodes, np.int64),
+            threads=threads,
+        )
+        options = {"overwrite_x": True, "workers": threads}
+        spectrum = scipy.fft.ifft(spectrum, axis=0, **options)[:nx]
+        spectrum = scipy.fft.ifft(spectrum, axis=1, **options)[:, :ny]
+        out.copy_(torch.from_numpy(scipy.fft.irfft(spectrum, 2 * nz, axis=2, **options)[..., :nz]))
+
+    def _each(self, coordinates: Tensor, gamma0: Tensor, grid: Grid):
+        """Arguments that the kernels share, for every bunch of the batch."""
+        per_metre = grid.cells_per_metre(gamma0)
+        nodes = np.array(grid.nodes, np.int64)
+        for index in range(coordinates.shape[0]):
+            row = coordinates[index].contiguous()
+            alive = None if grid.alive is None else grid.alive[index].contiguous()
+            frame = torch.cat((grid.centre[index], per_metre[index], grid.half_width))
+            yield (
+                index,
+                {
+                    "dtype": coordinates.dtype,
+                    "coordinates": row.numpy(),
+                    "alive": None if alive is None else alive.view(torch.uint8).numpy(),
+                    "n": row.shape[-1],
+                    "frame": _doubles(frame),
+                    "nodes": nodes,
+                },
+            )
+
+    def _call(self, name: str, dtype: torch.dtype, **arguments: Any) -> Any:
+        return self._kernels[f"{name}_{str(dtype).removeprefix('torch.')}"](**arguments)
+
+    def _threads(self, coordinates: Tensor, grid: Grid, numbers_per_node: int) -> int:
+        """As many as torch uses, as far as particles and memory for private grids go."""
+        nx, ny, nz = grid.nodes
+        bytes_per_thread = numbers_per_node * nx * ny * nz * coordinates.element_size()
+        by_work = 1 + coordinates.shape[-1] // PARTICLES_PER_THREAD
+        by_memory = GRIDS_LIMIT // bytes_per_thread if bytes_per_thread else by_work
+        return max(1, min(torch.get_num_threads(), by_work, by_memory))
+
+
+def _doubles(values: Tensor) -> np.ndarray:
+    return values.to(torch.float64).contiguous().numpy()
+
+
+def _weight(weight: Tensor) -> dict[str, Any]:
+    """One weight for all particles needs no row of equal numbers."""
+    step = weight.stride(0) if weight.numel() > 1 else 0
+    if step not in (0, 1):
+        weight, step = weight.contiguous(), 1
+    base = weight.as_strided((weight.numel() if step else 1,), (1,))
+    return {"weight": base.numpy(), "weight_step": step}

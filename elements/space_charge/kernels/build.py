@@ -1,0 +1,150 @@
+"""Compile the C kernels through xobjects; also a script, so that building needs no torch.
+
+    python build.py MODULE_NAME FOLDER
+
+writes the module into FOLDER, which is also where xobjects leaves its temporary files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+import sysconfig
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+REALS = {"float32": "float", "float64": "double"}
+SOURCE = Path(__file__).with_name("particle_mesh.c")
+PRELUDE = """
+#include <stdint.h>
+#include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#define SC_THREAD omp_get_thread_num()
+#define SC_TEAM omp_get_num_threads()
+#else
+#define SC_THREAD 0
+#define SC_TEAM 1
+#endif
+int64_t has_openmp(void) {
+#ifdef _OPENMP
+  return 1;
+#else
+  return 0;
+#endif
+}
+"""
+# xobjects asks for strict C99, which forbids fused multiply-add; errno is never looked at.
+COMMON_FLAGS = ("-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi")
+# Tried in this order until one compiles: not every compiler knows these.
+OPTIONAL_FLAGS = (("-march=native", "-fopenmp"), ("-fopenmp",), ("-march=native",), ())
+
+# name: (what it returns, [(argument, type)]); * is a pointer, REAL the precision.
+SIGNATURES: dict[str, tuple[str | None, str]] = {
+    "deposit": (
+        "int64",
+        "coordinates:REAL* weight:REAL* weight_step:int64 alive:uint8* n:int64 frame:float64* "
+        "nodes:int64* threads:int64 charge:REAL* grids:REAL*",
+    ),
+    "kick": (
+        None,
+        "coordinates:REAL* alive:uint8* n:int64 frame:float64* nodes:int64* potential:REAL* "
+        "factor:float64* threads:int64 kicked:REAL*",
+    ),
+    "adjoint_deposit": (
+        None,
+        "coordinates:REAL* alive:uint8* n:int64 frame:float64* nodes:int64* gradient:REAL* "
+        "factor:float64* threads:int64 grids:REAL* source:REAL*",
+    ),
+    "adjoint_gather": (
+        None,
+        "coordinates:REAL* weight:REAL* weight_step:int64 alive:uint8* n:int64 frame:float64* "
+        "nodes:int64* potential:REAL* adjoint:REAL* gradient:REAL* factor:float64* threads:int64 "
+        "result:REAL* weights:REAL* totals:float64*",
+    ),
+    "filter": (None, "spectrum:REAL* octant:REAL* nodes:int64* threads:int64"),
+}
+
+
+def source() -> str:
+    """The text of both precisions."""
+    text = SOURCE.read_text()
+    bodies = [
+        text.replace("_REAL", f"_{name}").replace("REAL", c_type) for name, c_type in REALS.items()
+    ]
+    return PRELUDE + "\n".join(bodies)
+
+
+def module_name() -> str:
+    """A name that changes with everything that the compiled module depends on."""
+    depends = (
+        source(),
+        SIGNATURES,
+        COMMON_FLAGS,
+        OPTIONAL_FLAGS,
+        version("xobjects"),
+        sysconfig.get_config_var("SOABI") or sys.version,
+        platform.platform(),
+        _processor(),
+    )
+    return "sc_bridge_" + hashlib.sha256(repr(depends).encode()).hexdigest()[:16]
+
+
+def _processor() -> str:
+    """What -march=native compiles for: a cache folder may be shared by several machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    wanted = ("flags", "features", "model name")
+    found = {line for line in lines if line.lower().startswith(wanted)}
+    return "\n".join(sorted(found))
+
+
+def descriptions() -> dict[str, Any]:
+    """xobjects' description of every kernel, keyed by its C name."""
+    import xobjects as xo
+
+    types = {"int64": xo.Int64, "uint8": xo.UInt8, "float32": xo.Float32, "float64": xo.Float64}
+    kernels = {"has_openmp": xo.Kernel(c_name="has_openmp", args=[], ret=xo.Arg(xo.Int64))}
+    for real in REALS:
+        for name, (returned, signature) in SIGNATURES.items():
+            c_name = f"{name}_{real}"
+            args = []
+            for argument in signature.split():
+                label, kind = argument.replace("REAL", real).split(":")
+                args.append(xo.Arg(types[kind.rstrip("*")], pointer=kind.endswith("*"), name=label))
+            ret = xo.Arg(types[returned]) if returned else None
+            kernels[c_name] = xo.Kernel(c_name=c_name, args=args, ret=ret)
+    return kernels
+
+
+def compile_into(folder: str, name: str) -> None:
+    """Compile with the most of the optional flags that the compiler takes."""
+    import xobjects as xo
+
+    os.chdir(folder)
+    failures = []
+    for flags in OPTIONAL_FLAGS:
+        link = tuple(flag for flag in flags if flag == "-fopenmp")
+        try:
+            xo.ContextCpu().build_kernels(
+                kernel_descriptions=descriptions(),
+                sources=[source()],
+                specialize=False,
+                module_name=name,
+                containing_dir=folder,
+                extra_compile_args=COMMON_FLAGS + flags,
+                extra_link_args=link,
+            )
+            return
+        except Exception as error:  # whatever cffi, setuptools or the compiler raise
+            failures.append(f"{' '.join(flags) or 'no flags'}: {error}")
+    raise SystemExit("\n".join(failures))
+
+
+if __name__ == "__main__":
+    compile_into(sys.argv[2], sys.argv[1])
