@@ -48,19 +48,39 @@ def backend_for(device: torch.device) -> Backend:
 
 
 def fused_kick(
-    coordinates: Tensor, weight: Tensor, gamma0: Tensor, factor: Tensor, grid: Grid
+    coordinates: Tensor,
+    weight: Tensor,
+    gamma0: Tensor,
+    factor: Tensor,
+    grid: Grid,
+    potential: Tensor | None = None,
 ) -> Tensor:
-    """Same as `plain_kick`, with little memory and a fast backward pass."""
-    return _Kick.apply(coordinates, weight, gamma0, factor, grid)  # pyright: ignore
+    """Same as `plain_kick`, with little memory and a fast backward pass.
+
+    A `potential` that `scaled_field` gave for the same bunch and grid is used again.
+    """
+    return _Kick.apply(coordinates, weight, gamma0, factor, grid, potential)  # pyright: ignore
+
+
+def scaled_field(coordinates: Tensor, weight: Tensor, gamma0: Tensor, grid: Grid) -> Tensor:
+    """Scaled potential of a bunch on the nodes, (batch, nx, ny, nz), without gradients."""
+    return backend_for(coordinates.device).field(coordinates, weight, gamma0, grid)
 
 
 class _Kick(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, coordinates: Tensor, weight: Tensor, gamma0: Tensor, factor: Tensor, grid: Grid
+        ctx: Any,
+        coordinates: Tensor,
+        weight: Tensor,
+        gamma0: Tensor,
+        factor: Tensor,
+        grid: Grid,
+        potential: Tensor | None,
     ) -> Tensor:
         backend = backend_for(coordinates.device)
-        potential = backend.field(coordinates, weight, gamma0, grid)
+        if potential is None:
+            potential = backend.field(coordinates, weight, gamma0, grid)
         ctx.save_for_backward(coordinates, weight, gamma0, factor, potential)
         ctx.grid = grid
         return backend.kick(coordinates, potential, gamma0, factor, grid)
@@ -69,10 +89,10 @@ class _Kick(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore
         *inputs, potential = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return *_differentiable_adjoint(inputs, gradient, ctx.grid), None
+            return *_differentiable_adjoint(inputs, gradient, ctx.grid), None, None
         _, cell_size, centre, alive = ctx.grid
         found = _adjoint(*inputs, potential, gradient, cell_size, centre, alive)
-        return *found, None
+        return *found, None, None
 
 
 @torch.library.custom_op("sc_bridge::space_charge_adjoint", mutates_args=())

@@ -24,8 +24,8 @@ from ..bunch import Bunch
 from ..errors import ElementError
 from ..parts import Part
 from ..reference import Reference, as_scalar
-from .fused import fused_kick, is_usable
-from .grid import CellSize, checked_cell_size, grid_around
+from .fused import fused_kick, is_usable, scaled_field
+from .grid import CellSize, Grid, checked_cell_size, grid_around
 from .plain import plain_kick
 from .poisson import ELEMENTARY_POTENTIAL
 from .settings import Implementation, SpaceCharge
@@ -51,11 +51,31 @@ class _Source(NamedTuple):
         )
 
 
+class Field(NamedTuple):
+    """Field of a bunch on itself, to be used again: its grid and scaled potential."""
+
+    grid: Grid
+    potential: Tensor
+
+
+def space_charge_field(
+    bunch: Bunch, settings: SpaceCharge, cell_size: CellSize | None = None
+) -> Field:
+    """Solve for the field of a bunch, without gradients.
+
+    Takes the arguments, and raises the errors, of `space_charge_kick`.
+    """
+    with torch.no_grad():
+        source, grid, _ = _source_and_grid(bunch, settings, cell_size)
+        return Field(grid, scaled_field(source.coordinates, source.weight, source.gamma0, grid))
+
+
 def space_charge_kick(
     bunch: Bunch,
     length: Number,
     settings: SpaceCharge,
     cell_size: CellSize | None = None,
+    field: Field | None = None,
 ) -> Bunch:
     """Kick a bunch by its own field over a length.
 
@@ -69,6 +89,9 @@ def space_charge_kick(
     settings : SpaceCharge
     cell_size : tuple of float or Tensor, (..., 3), m, optional
         As `cell_sizes` returned them; chosen anew for this bunch by default.
+    field : Field, optional
+        What `space_charge_field` gave for the same bunch; saves the forward solve. The plain
+        implementation solves again, since it differentiates the solve.
 
     Returns
     -------
@@ -81,18 +104,14 @@ def space_charge_kick(
         If a living particle is outside the grid, or has no finite position.
     """
     length = as_scalar(length)
-    size = None if cell_size is None else checked_cell_size(cell_size, bunch.coordinates)
-    batch = _batch_of(bunch, length, size)
-    source = _Source.of(bunch, batch)
-    if size is not None:
-        size = size.expand(*batch, 3).reshape(-1, 3)
-    position = source.coordinates[:, 0::2]
-    grid = grid_around(position, source.gamma0, source.alive, settings.grid, size)
+    source, grid, batch = _source_and_grid(bunch, settings, cell_size, length, field)
     factor = _factor(bunch.reference, length, grid.cell_size.reshape(*batch, 3), settings)
     factor = factor.expand(*batch, 3).reshape(-1, 3)
-    fused = settings.implementation == "fused" and is_usable(source.coordinates)
-    kick = fused_kick if fused else plain_kick
-    kicked = kick(source.coordinates, source.weight, source.gamma0, factor, grid)
+    inputs = (source.coordinates, source.weight, source.gamma0, factor, grid)
+    if settings.implementation == "fused" and is_usable(source.coordinates):
+        kicked = fused_kick(*inputs, None if field is None else field.potential)
+    else:
+        kicked = plain_kick(*inputs)
     return bunch.replace(coordinates=kicked.reshape(*batch, 6, -1))
 
 
@@ -109,6 +128,25 @@ def cell_sizes(bunch: Bunch, settings: SpaceCharge) -> CellSize:
         return size.view(*batch, 3)
     hx, hy, hz = size[0].tolist()
     return hx, hy, hz
+
+
+def _source_and_grid(
+    bunch: Bunch,
+    settings: SpaceCharge,
+    cell_size: CellSize | None,
+    length: Tensor | None = None,
+    field: Field | None = None,
+) -> tuple[_Source, Grid, torch.Size]:
+    size = None if cell_size is None else checked_cell_size(cell_size, bunch.coordinates)
+    batch = _batch_of(bunch, length, size)
+    source = _Source.of(bunch, batch)
+    if field is not None:
+        return source, field.grid, batch
+    if size is not None:
+        size = size.expand(*batch, 3).reshape(-1, 3)
+    position = source.coordinates[:, 0::2]
+    grid = grid_around(position, source.gamma0, source.alive, settings.grid, size)
+    return source, grid, batch
 
 
 def _batch_of(bunch: Bunch, length: Tensor | None = None, size: Tensor | None = None) -> torch.Size:
