@@ -111,7 +111,7 @@ def parse_quantity(text: str, unit: str, key: str) -> float:
 
 
 def derivative_unit(numerator: str, denominator: str) -> str:
-    """Unit of d(numerator)/d(denominator), simplified: ("m", "1/m^2") gives "m^3", equal ones "1"."""
+    """Unit of d(numerator)/d(denominator): "m^3" for ("m", "1/m^2"), "1" for equal ones."""
     quotient = _compile(numerator or "1") / _compile(denominator or "1")
     return f"{quotient:~C}".replace("**", "^").replace("dimensionless", "") or "1"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +30,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
-def strict_world(request: pytest.FixtureRequest) -> Iterator[None]:
+def strict_world(request: pytest.FixtureRequest) -> None:
     """Seed every generator and check that a test leaves the default dtype alone."""
     seed = request.config.getoption("--seed")
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
     assert torch.get_default_dtype() == torch.float32, "an earlier test changed the default dtype"
-    yield
 
 
 @pytest.fixture(scope="session")

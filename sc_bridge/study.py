@@ -1,0 +1,252 @@
+"""Run a study: read, build, audit, track, and all derivatives from one backward pass."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from sc_bridge.elements import Bunch, Reference
+from sc_bridge.elements.space_charge import SpaceCharge
+
+from .adjoint import track
+from .audit import Audit
+from .config import Study
+from .distributions import gaussian
+from .errors import LatticeError, StudyError
+from .footprint import SavedBytes, peak_resident
+from .inputs import Input, find_inputs
+from .lattice import Lattice
+from .moments import MOMENTS, moment
+from .readers import read_lattice
+from .sequence import KickedSequence
+from .slicing import MaxSpacing
+from .species import reference
+
+# Called with what is going on, how much of it is done, and of how much (None: unknown).
+Progress: TypeAlias = Callable[[str, int, int | None], None]
+
+TRACED = (
+    "sigma_x",
+    "sigma_y",
+    "sigma_zeta",
+    "nemitt_x",
+    "nemitt_y",
+    "mean_x",
+    "mean_y",
+    "sigma_delta",
+    "intensity",
+)
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """d(of)/d(with_respect_to) at the point of the study."""
+
+    of: str
+    input: Input
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Memory of a run, bytes."""
+
+    saved_for_backward: int
+    peak_resident: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a study gave."""
+
+    study: Study
+    sequence: KickedSequence
+    audit: Audit
+    bunch: Bunch
+    final: dict[str, float]
+    derivatives: tuple[Derivative, ...]
+    along_s: dict[str, list[float]]
+    memory: Footprint
+    seconds: dict[str, float]
+
+
+@dataclass
+class _Clock:
+    """Seconds by stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
+
+    def stage(self, name: str) -> None:
+        self.seconds[name] = time.perf_counter() - self.started - sum(self.seconds.values())
+
+
+def _silent(stage: str, done: int, total: int | None) -> None:
+    pass
+
+
+def run_study(study: Study, progress: Progress = _silent) -> Outcome:
+    """Run a study in memory; nothing is written.
+
+    Parameters
+    ----------
+    study : Study
+    progress : callable, optional
+        Called with (stage, done, total).
+
+    Raises
+    ------
+    ScBridgeError
+        If anything in the study or its lattice cannot be used; one line for the user.
+    """
+    clock = _Clock()
+    progress("reading and building", 0, None)
+    sequence = build_sequence(study)
+    audit = sequence.audit()
+    inputs = find_inputs(study, sequence)
+    start = make_bunch(study, sequence, inputs)
+    clock.stage("build")
+    trace = _Trace(sequence.n_kicks, progress)
+    trace(0.0, start.detach(), 0)
+    saved = SavedBytes()
+    with torch.set_grad_enabled(bool(inputs)), saved:
+        end = track(sequence, start, observer=trace)
+        outputs = _outputs(study, end)
+    clock.stage("track")
+    final = _final(end)
+    progress("backward pass", 0, None)
+    derivatives = _derivatives(study, outputs, inputs)
+    clock.stage("backward")
+    clock.seconds["total"] = sum(clock.seconds.values())
+    memory = Footprint(saved.count, peak_resident())
+    return Outcome(
+        study,
+        sequence,
+        audit,
+        end.detach(),
+        final,
+        derivatives,
+        trace.along_s,
+        memory,
+        clock.seconds,
+    )
+
+
+def build_sequence(study: Study) -> KickedSequence:
+    """Read the lattice of a study and build its sequence."""
+    model = study.model
+    if not study.lattice_path.is_file():
+        raise StudyError(
+            f"{study.path}: lattice.file = {model.lattice.file!r}: no file {study.lattice_path}: "
+            "the path is relative to the study"
+        )
+    lattice = read_lattice(study.lattice_path, line=model.lattice.line)
+    kicks = model.slicing is not None and model.space_charge is not None
+    return KickedSequence(
+        lattice,
+        slicing=MaxSpacing(model.slicing.max_spacing) if model.slicing and kicks else None,
+        space_charge=_space_charge(study) if kicks else None,
+        bend_model=model.lattice.bend_model,
+        reference=_reference(study, lattice),
+    )
+
+
+def make_bunch(study: Study, sequence: KickedSequence, inputs: tuple[Input, ...] = ()) -> Bunch:
+    """Draw the bunch of a study; values of `inputs` take the place of the study's."""
+    section = study.model.bunch
+    values = {
+        name: getattr(section, name)
+        for name in ("intensity", "nemitt_x", "nemitt_y", "sigma_z", "sigma_delta")
+    }
+    values |= {wanted.field: wanted.tensor for wanted in inputs if wanted.section == "bunch"}
+    energy = next((wanted for wanted in inputs if wanted.section == "reference"), None)
+    ref = sequence.reference
+    if energy is not None:
+        at: dict[str, Any] = {energy.field: energy.tensor}
+        ref = reference(mass=ref.mass0, charge=ref.q0, **at)
+    return gaussian(
+        sequence, n_particles=section.n_particles, seed=section.seed, reference=ref, **values
+    )
+
+
+def _reference(study: Study, lattice: Lattice) -> Reference | None:
+    section = study.model.reference
+    if section is not None:
+        return reference(**section.model_dump(exclude_none=True))
+    if lattice.reference is None:
+        raise LatticeError(
+            f"{lattice.source}: the file states no reference particle: add a section [reference] "
+            f"to {study.path}"
+        )
+    return None
+
+
+def _space_charge(study: Study) -> SpaceCharge | None:
+    section = study.model.space_charge
+    if section is None:
+        return None
+    nx, ny, nz = section.grid
+    return SpaceCharge(grid=(nx, ny, nz), longitudinal=section.longitudinal)
+
+
+class _Trace:
+    """Observer that keeps moments along s and reports progress."""
+
+    def __init__(self, n_kicks: int, progress: Progress) -> None:
+        self.along_s: dict[str, list[float]] = {"s": [], **{name: [] for name in TRACED}}
+        self.n_kicks = n_kicks
+        self.progress = progress
+
+    def __call__(self, s: float, bunch: Bunch, done: int) -> None:
+        self.progress("tracking", done, self.n_kicks)
+        self.along_s["s"].append(s)
+        with torch.no_grad():
+            for name in TRACED:
+                value = moment(bunch, name).item()
+                if not math.isfinite(value):
+                    raise StudyError(
+                        f"{name} is not a number at s = {s:.6g} m: particles have left the "
+                        "region where the maps hold; check strengths and intensity"
+                    )
+                self.along_s[name].append(value)
+
+
+def _final(bunch: Bunch) -> dict[str, float]:
+    with torch.no_grad():
+        values = {name: moment(bunch, name).item() for name in MOMENTS}
+        return values | {"n_alive": float(bunch.n_alive)}
+
+
+def _outputs(study: Study, bunch: Bunch) -> Tensor | None:
+    section = study.model.derivatives
+    return None if section is None else torch.stack([moment(bunch, n) for n in section.of])
+
+
+def _derivatives(
+    study: Study, outputs: Tensor | None, inputs: tuple[Input, ...]
+) -> tuple[Derivative, ...]:
+    section = study.model.derivatives
+    if section is None or outputs is None:
+        return ()
+    rows: tuple[Any, ...] = (torch.zeros(len(section.of)),) * len(inputs)
+    if outputs.requires_grad:
+        rows = torch.autograd.grad(
+            outputs,
+            [wanted.tensor for wanted in inputs],
+            grad_outputs=torch.eye(len(section.of), dtype=outputs.dtype),
+            is_grads_batched=True,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+    return tuple(
+        Derivative(of, wanted, row[index].item(), wanted.derivative_unit(MOMENTS[of]))
+        for index, of in enumerate(section.of)
+        for wanted, row in zip(inputs, rows, strict=True)
+    )

@@ -1,0 +1,84 @@
+"""What may import what, read from the source itself."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ELEMENTS = sorted((ROOT / "elements").rglob("*.py"))
+BRIDGE = sorted(
+    path
+    for path in (ROOT / "sc_bridge").rglob("*.py")
+    if "elements" not in path.relative_to(ROOT / "sc_bridge").parts
+)
+# What physics may use besides itself.
+ALLOWED_IN_ELEMENTS = {"torch", "numpy", "scipy", "xobjects"} | set(sys.stdlib_module_names)
+XSUITE = {"xtrack", "xfields", "xpart", "xdeps", "xcoll", "xsuite"}
+HEAVY = ("xtrack", "xfields", "matplotlib", "h5py", "pandas")
+
+
+def imports(tree: ast.AST, everywhere: bool = True):
+    """(module, level) of each import; only those that run on import if not `everywhere`."""
+    if isinstance(tree, ast.Import):
+        yield from ((alias.name, 0) for alias in tree.names)
+    if isinstance(tree, ast.ImportFrom):
+        yield tree.module or "", tree.level
+    for child in ast.iter_child_nodes(tree):
+        function = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        typing_only = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+        if everywhere or not (function or typing_only):
+            yield from imports(child, everywhere)
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", ELEMENTS, ids=name_of)
+def test_elements_import_nothing_of_the_bridge_nor_units_nor_formats(path):
+    depth = len(path.relative_to(ROOT / "elements").parts)
+    for module, level in imports(parse(path)):
+        if level:
+            assert level <= depth, f"{name_of(path)}: leaves elements by {'.' * level}{module}"
+        else:
+            assert module.split(".")[0] in ALLOWED_IN_ELEMENTS, f"{name_of(path)}: {module}"
+
+
+@pytest.mark.parametrize("path", BRIDGE, ids=name_of)
+def test_only_the_xsuite_folder_imports_xtrack_and_only_when_used(path):
+    in_xsuite = "xsuite" in path.parent.parts
+    for module, level in imports(parse(path), everywhere=not in_xsuite):
+        assert level or module.split(".")[0] not in XSUITE, f"{name_of(path)}: {module}"
+
+
+@pytest.mark.parametrize("path", ELEMENTS + BRIDGE, ids=name_of)
+def test_nothing_evaluates_text_or_unpickles(path):
+    called = {
+        node.func.id
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert not called & {"eval", "exec", "compile", "__import__"}
+    assert not {module.split(".")[0] for module, _ in imports(parse(path))} & {"pickle", "marshal"}
+
+
+@pytest.mark.parametrize("path", ELEMENTS + BRIDGE, ids=name_of)
+def test_no_file_is_longer_than_four_hundred_lines(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_importing_the_package_loads_no_optional_world():
+    code = f"import sys, sc_bridge; print([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout.strip() == "[]"

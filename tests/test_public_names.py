@@ -1,0 +1,54 @@
+"""The public surface, name by name: a new one is a decision, not an accident."""
+
+from __future__ import annotations
+
+import ast
+import types
+from pathlib import Path
+
+import pytest
+
+import sc_bridge
+import sc_bridge.elements
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PUBLIC = {
+    "sc_bridge": """
+        Audit AuditError Bunch BunchError ElementError ExpressionError KickedSequence
+        KicksPerElement Lattice LatticeError MaxSpacing RecordAll Reference ScBridgeError
+        SpaceCharge SpaceChargeError StudyError Twiss UnitError gaussian periodic_twiss
+        read_lattice reference track
+    """,
+    "sc_bridge.elements": """
+        Bend Bunch Cavity Drift Edge Element Inverse Marker Multipole Quadrupole Reference
+        Slice State
+    """,
+}
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_public_names_are_those_of_the_list(module):
+    imported = sc_bridge if module == "sc_bridge" else sc_bridge.elements
+    names = {
+        name
+        for name, value in vars(imported).items()
+        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+    }
+    assert names == set(PUBLIC[module].split())
+
+
+@pytest.mark.parametrize("path", ["sc_bridge/__init__.py", "elements/__init__.py"])
+def test_public_names_are_exported_as_themselves(path):
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                assert alias.asname == alias.name, f"{path}: {alias.name}: write `X as X`"
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_everything_public_is_documented(module):
+    imported = sc_bridge if module == "sc_bridge" else sc_bridge.elements
+    for name in PUBLIC[module].split():
+        assert (getattr(imported, name).__doc__ or "").strip(), f"{module}.{name}"
