@@ -40,8 +40,7 @@ def plain_mean(values: Tensor, alive: Tensor | None = None) -> Tensor:
 
 def span(values: Tensor) -> tuple[Tensor, Tensor]:
     """Least and greatest value over particles, (..., n_particles) -> (...), (...)."""
-    lowest, highest = torch.aminmax(values, dim=-1)
-    return lowest, highest
+    return values.amin(-1), values.amax(-1)
 
 
 def binned(values: Tensor, index: Tensor, n_bins: int) -> Tensor:

@@ -23,6 +23,11 @@ PARTICLES_PER_THREAD = 10_000
 # Private grids of all threads together, bytes.
 GRIDS_LIMIT = 2**30
 
+# Nodes up to which one thread transforms as fast as several.
+SMALL_GRID = 32**3
+# Bytes from which large pages are asked for.
+LARGE = 2**22
+
 _workspaces = threading.local()
 
 
@@ -72,7 +77,7 @@ class Compiled:
         self, coordinates: Tensor, potential: Tensor, gamma0: Tensor, factor: Tensor, grid: Grid
     ) -> Tensor:
         """New coordinates, (batch, 6, n_particles)."""
-        kicked = torch.empty_like(coordinates, memory_format=torch.contiguous_format)
+        kicked = self._empty(coordinates)
         for index, common in self._each(coordinates, gamma0, grid):
             self._call(
                 "kick",
@@ -95,13 +100,14 @@ class Compiled:
         grid: Grid,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Adjoint of deposit, solve and kick on a fixed grid: see `torch_operations.adjoint`."""
-        result = torch.empty_like(coordinates, memory_format=torch.contiguous_format)
+        result = self._empty(coordinates)
         weights = result.new_empty(weight.shape)
         totals = np.zeros((coordinates.shape[0], 7))
         for index, common in self._each(coordinates, gamma0, grid):
-            incoming = dict(
-                gradient=gradient[index].contiguous().numpy(), factor=_doubles(factor[index])
-            )
+            incoming = {
+                "gradient": gradient[index].contiguous().numpy(),
+                "factor": _doubles(factor[index]),
+            }
             threads = self._threads(coordinates, grid, 4)
             size = potential[index].numel()
             source = _workspace("charge", size, coordinates)
@@ -133,7 +139,7 @@ class Compiled:
     def _solve(self, charge: np.ndarray, out: Tensor, grid: Grid, index: int) -> None:
         """Convolve on the doubled grid; rows that are zero or not needed are not transformed."""
         nx, ny, nz = grid.nodes
-        threads = torch.get_num_threads()
+        threads = torch.get_num_threads() if charge.size > SMALL_GRID else 1
         octant = green_transform(grid.nodes, grid.cell_size[index : index + 1], out)[0]
         spectrum = scipy.fft.rfft(charge, 2 * nz, axis=2, workers=threads)
         spectrum = scipy.fft.fft(spectrum, 2 * ny, axis=1, workers=threads)
@@ -170,6 +176,13 @@ class Compiled:
                     "nodes": nodes,
                 },
             )
+
+    def _empty(self, like: Tensor) -> Tensor:
+        empty = torch.empty_like(like, memory_format=torch.contiguous_format)
+        if empty.nbytes >= LARGE:
+            start = empty.view(-1).view(torch.uint8).numpy()
+            self._kernels["advise_large_pages"](start=start, n=empty.nbytes)
+        return empty
 
     def _call(self, name: str, dtype: torch.dtype, **arguments: Any) -> Any:
         return self._kernels[f"{name}_{str(dtype).removeprefix('torch.')}"](**arguments)

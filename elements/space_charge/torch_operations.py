@@ -26,7 +26,8 @@ def field(coordinates: Tensor, weight: Tensor, gamma0: Tensor, grid: Grid) -> Te
     inside = grid.is_inside(cells)
     grid.refuse_outside(int((~inside).sum()), inside.numel())
     charge = deposit(_living(weight, grid), stencil(cells, grid.nodes), grid.nodes)
-    return scaled_potential(charge, grid.cell_size)
+    # a copy, since a view would keep all of the doubled grid
+    return scaled_potential(charge, grid.cell_size).contiguous()
 
 
 def kick(

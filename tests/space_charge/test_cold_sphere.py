@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import scipy.constants
 import torch
-from space_charge.bunches import ELECTRON_MASS, uniform_ball
 
 from sc_bridge.elements import Bunch, Drift, Reference
 from sc_bridge.elements.space_charge import SpaceCharge, space_charge_kick
+from space_charge.bunches import ELECTRON_MASS, uniform_ball
 
 RADIUS = 1e-3
 CHARGE = 10e-9

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from space_charge.bunches import gaussian_bunch
 
 from sc_bridge.elements import Bunch
 from sc_bridge.elements.errors import SpaceChargeError
@@ -15,6 +14,7 @@ from sc_bridge.elements.space_charge import (
     space_charge_kick,
 )
 from sc_bridge.elements.space_charge.grid import grid_around
+from space_charge.bunches import gaussian_bunch
 
 SETTINGS = SpaceCharge(grid=(16, 24, 32))
 

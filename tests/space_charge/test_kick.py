@@ -4,13 +4,6 @@ import math
 
 import pytest
 import torch
-from space_charge.bunches import (
-    ELECTRON_MASS,
-    PROTON_MASS,
-    change_of_momenta,
-    gaussian_bunch,
-    proton,
-)
 
 from sc_bridge.elements import Bunch, Reference
 from sc_bridge.elements.errors import ElementError
@@ -19,6 +12,13 @@ from sc_bridge.elements.space_charge import (
     SpaceChargeKick,
     cell_sizes,
     space_charge_kick,
+)
+from space_charge.bunches import (
+    ELECTRON_MASS,
+    PROTON_MASS,
+    change_of_momenta,
+    gaussian_bunch,
+    proton,
 )
 
 SETTINGS = SpaceCharge(grid=(16, 16, 16))

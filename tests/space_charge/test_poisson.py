@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from space_charge.bunches import gaussian_field
 
 from sc_bridge.elements.space_charge.deposit import centred_differences
 from sc_bridge.elements.space_charge.poisson import ELEMENTARY_POTENTIAL, convolve, potential
+from space_charge.bunches import gaussian_field
 
 # Second order in the cell size, 64 nodes over 10 sigma, of the peak field of each component.
 DISCRETISATION = 1e-2

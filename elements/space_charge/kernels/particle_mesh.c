@@ -4,10 +4,10 @@
    rows (x, px, y, py, zeta, pzeta) of n particles. `frame` holds, for each axis, the centre of
    the bunch, cells per metre, and the position of the centre counted in cells.
 
-   Weights along one axis of the four nodes -1 ... 2 around a particle at fraction f:
-     value            W  = (0, 1 - f, f, 0)
-     centred slope    C  = (f - 1, -f, 1 - f, f)       its derivative  (1, -1, -1, 1)
-   so that every sum over nodes is a sum over columns of four nodes along z, each a vector. */
+   A particle at fraction f between its nodes 1 and 2 of four, 0 ... 3, sees along one axis
+     value          mix(v1, v2) = (1 - f) v1 + f v2             with slope v2 - v1
+     difference     mix(v2 - v0, v3 - v1)                       with slope (v3 - v1) - (v2 - v0)
+   Four nodes along z are one vector, and are combined last, by scalar products. */
 
 typedef REAL vec_REAL __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
 
@@ -34,6 +34,13 @@ static inline int locate_REAL(const REAL *coordinates, int64_t n, int64_t i, con
   cell->fy = (REAL)(sy - iy);
   cell->fz = (REAL)(sz - iz);
   return 1;
+}
+
+static inline vec_REAL mix_REAL(REAL f, vec_REAL a, vec_REAL b) { return a + f * (b - a); }
+
+/* Four nodes along z of the column (a, b) of the 4 x 4 around a particle. */
+static inline vec_REAL column_REAL(const REAL *at, int64_t dx, int64_t dy, int a, int b) {
+  return *(const vec_REAL *)(at + (a - 1) * dx + (b - 1) * dy - 1);
 }
 
 static inline REAL dot_REAL(vec_REAL a, vec_REAL b) {
@@ -93,22 +100,20 @@ void kick_REAL(const REAL *coordinates, const uint8_t *alive, int64_t n, const d
     REAL kx = 0, ky = 0, kz = 0;
     cell_REAL c;
     if (!(alive && !alive[i]) && locate_REAL(coordinates, n, i, frame, nodes, &c)) {
-      const REAL wx[4] = {0, 1 - c.fx, c.fx, 0}, wy[4] = {0, 1 - c.fy, c.fy, 0};
-      const REAL cx[4] = {c.fx - 1, -c.fx, 1 - c.fx, c.fx};
-      const REAL cy[4] = {c.fy - 1, -c.fy, 1 - c.fy, c.fy};
+      const REAL *at = potential + c.node;
       const vec_REAL wz = {0, 1 - c.fz, c.fz, 0}, cz = {c.fz - 1, -c.fz, 1 - c.fz, c.fz};
-      vec_REAL sx = {0}, sy = {0}, sz = {0};
+      vec_REAL value[4], difference[4]; /* along y, of each of four nodes along x */
 #pragma GCC unroll 4
-      for (int a = 0; a < 4; a++)
-#pragma GCC unroll 4
-        for (int b = 0; b < 4; b++) {
-          const int inner_a = a == 1 || a == 2, inner_b = b == 1 || b == 2;
-          if (!inner_a && !inner_b) continue;
-          const vec_REAL v = *(const vec_REAL *)(potential + c.node + (a - 1) * dx + (b - 1) * dy - 1);
-          if (inner_b) sx += cx[a] * wy[b] * v;
-          if (inner_a) sy += wx[a] * cy[b] * v;
-          if (inner_a && inner_b) sz += wx[a] * wy[b] * v;
-        }
+      for (int a = 0; a < 4; a++) {
+        const vec_REAL v1 = column_REAL(at, dx, dy, a, 1), v2 = column_REAL(at, dx, dy, a, 2);
+        value[a] = mix_REAL(c.fy, v1, v2);
+        if (a == 0 || a == 3) continue;
+        const vec_REAL v0 = column_REAL(at, dx, dy, a, 0), v3 = column_REAL(at, dx, dy, a, 3);
+        difference[a] = mix_REAL(c.fy, v2 - v0, v3 - v1);
+      }
+      const vec_REAL sx = mix_REAL(c.fx, value[2] - value[0], value[3] - value[1]);
+      const vec_REAL sy = mix_REAL(c.fx, difference[1], difference[2]);
+      const vec_REAL sz = mix_REAL(c.fx, value[1], value[2]);
       kx = (REAL)(factor[0] * dot_REAL(sx, wz));
       ky = (REAL)(factor[1] * dot_REAL(sy, wz));
       kz = (REAL)(factor[2] * dot_REAL(sz, cz));
@@ -191,42 +196,36 @@ void adjoint_gather_REAL(const REAL *coordinates, const REAL *weight, int64_t we
     cell_REAL c;
     if (!(alive && !alive[i]) && locate_REAL(coordinates, n, i, frame, nodes, &c)) {
       const REAL w = weight[i * weight_step];
-      const REAL wx[4] = {0, 1 - c.fx, c.fx, 0}, wy[4] = {0, 1 - c.fy, c.fy, 0};
-      const REAL cx[4] = {c.fx - 1, -c.fx, 1 - c.fx, c.fx};
-      const REAL cy[4] = {c.fy - 1, -c.fy, 1 - c.fy, c.fy};
-      const REAL slope_w[4] = {0, -1, 1, 0}, slope_c[4] = {1, -1, -1, 1};
+      const REAL *at = potential + c.node, *at_adjoint = adjoint + c.node;
       const vec_REAL wz = {0, 1 - c.fz, c.fz, 0}, cz = {c.fz - 1, -c.fz, 1 - c.fz, c.fz};
       const vec_REAL wz_z = {0, -1, 1, 0}, cz_z = {1, -1, -1, 1};
-      vec_REAL sx = {0}, sy = {0}, sz = {0}, sx_x = {0}, sy_x = {0}, sz_x = {0};
-      vec_REAL sx_y = {0}, sy_y = {0}, sz_y = {0}, l = {0}, l_x = {0}, l_y = {0};
+      /* along y, of each of four nodes along x; _y is the slope along y */
+      vec_REAL value[4], value_y[4], difference[4], difference_y[4], u[4], u_y[4];
 #pragma GCC unroll 4
-      for (int a = 0; a < 4; a++)
-#pragma GCC unroll 4
-        for (int b = 0; b < 4; b++) {
-          const int inner_a = a == 1 || a == 2, inner_b = b == 1 || b == 2;
-          if (!inner_a && !inner_b) continue;
-          const int64_t column = c.node + (a - 1) * dx + (b - 1) * dy - 1;
-          const vec_REAL v = *(const vec_REAL *)(potential + column);
-          if (inner_b) {
-            sx += cx[a] * wy[b] * v;
-            sx_x += slope_c[a] * wy[b] * v;
-            sx_y += cx[a] * slope_w[b] * v;
-          }
-          if (inner_a) {
-            sy += wx[a] * cy[b] * v;
-            sy_x += slope_w[a] * cy[b] * v;
-            sy_y += wx[a] * slope_c[b] * v;
-          }
-          if (inner_a && inner_b) {
-            const vec_REAL u = *(const vec_REAL *)(adjoint + column);
-            sz += wx[a] * wy[b] * v;
-            sz_x += slope_w[a] * wy[b] * v;
-            sz_y += wx[a] * slope_w[b] * v;
-            l += wx[a] * wy[b] * u;
-            l_x += slope_w[a] * wy[b] * u;
-            l_y += wx[a] * slope_w[b] * u;
-          }
-        }
+      for (int a = 0; a < 4; a++) {
+        const vec_REAL v1 = column_REAL(at, dx, dy, a, 1), v2 = column_REAL(at, dx, dy, a, 2);
+        value[a] = mix_REAL(c.fy, v1, v2);
+        value_y[a] = v2 - v1;
+        if (a == 0 || a == 3) continue;
+        const vec_REAL v0 = column_REAL(at, dx, dy, a, 0), v3 = column_REAL(at, dx, dy, a, 3);
+        difference[a] = mix_REAL(c.fy, v2 - v0, v3 - v1);
+        difference_y[a] = (v3 - v1) - (v2 - v0);
+        const vec_REAL u1 = column_REAL(at_adjoint, dx, dy, a, 1);
+        const vec_REAL u2 = column_REAL(at_adjoint, dx, dy, a, 2);
+        u[a] = mix_REAL(c.fy, u1, u2);
+        u_y[a] = u2 - u1;
+      }
+      const vec_REAL sx = mix_REAL(c.fx, value[2] - value[0], value[3] - value[1]);
+      const vec_REAL sx_x = (value[3] - value[1]) - (value[2] - value[0]);
+      const vec_REAL sx_y = mix_REAL(c.fx, value_y[2] - value_y[0], value_y[3] - value_y[1]);
+      const vec_REAL sy = mix_REAL(c.fx, difference[1], difference[2]);
+      const vec_REAL sy_x = difference[2] - difference[1];
+      const vec_REAL sy_y = mix_REAL(c.fx, difference_y[1], difference_y[2]);
+      const vec_REAL sz = mix_REAL(c.fx, value[1], value[2]);
+      const vec_REAL sz_x = value[2] - value[1];
+      const vec_REAL sz_y = mix_REAL(c.fx, value_y[1], value_y[2]);
+      const vec_REAL l = mix_REAL(c.fx, u[1], u[2]), l_x = u[2] - u[1];
+      const vec_REAL l_y = mix_REAL(c.fx, u_y[1], u_y[2]);
       const REAL hx = gradient[n + i], hy = gradient[3 * n + i], hz = gradient[5 * n + i];
       const REAL fx = (REAL)(factor[0] * hx), fy = (REAL)(factor[1] * hy);
       const REAL fz = (REAL)(factor[2] * hz);
