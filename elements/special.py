@@ -13,9 +13,9 @@ _TERMS = 10
 
 
 def sqrt_or_zero(square: Tensor) -> Tensor:
-    """Square root that gives 0, with a zero gradient, where `square` is not positive."""
-    positive = square > 0
-    return torch.where(positive, torch.sqrt(torch.where(positive, square, 1.0)), 0.0)
+    """Square root that gives 0, with a zero gradient, where `square` is 0 or rounds below it."""
+    empty = square <= 0  # False for what is not a number, which must not turn into 0
+    return torch.where(empty, 0.0, torch.sqrt(torch.where(empty, 1.0, square)))
 
 
 def cosine_and_sine(u: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .config import Study
 from .errors import StudyError
@@ -106,8 +106,8 @@ def _find(study: Study, sequence: KickedSequence, name: str) -> Input:
 def _field(study: Study, sequence: KickedSequence, name: str) -> Input:
     element, _, field = name.rpartition(".")
     if element in sequence.lattice.elements:
-        parameter = getattr(sequence[element], field, None)
-        if isinstance(parameter, nn.Parameter) and parameter.dim() == 0:
+        parameter = dict(sequence[element].named_parameters(recurse=False)).get(field)
+        if parameter is not None and parameter.dim() == 0:
             tensor = parameter.requires_grad_()
             return Input(name, "lattice", name, tensor, _FIELD_UNITS.get(field))
         raise StudyError(

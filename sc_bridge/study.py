@@ -205,6 +205,8 @@ class _Trace:
         self.progress = progress
 
     def __call__(self, s: float, bunch: Bunch, done: int) -> None:
+        if s == 0.0 and self.along_s["s"]:
+            return  # the start is known
         self.progress("tracking", done, self.n_kicks)
         self.along_s["s"].append(s)
         with torch.no_grad():
@@ -212,7 +214,7 @@ class _Trace:
                 value = moment(bunch, name).item()
                 if not math.isfinite(value):
                     raise StudyError(
-                        f"{name} is not a number at s = {s:.6g} m: particles have left the "
+                        f"{name} is not finite at s = {s:.6g} m: particles have left the "
                         "region where the maps hold; check strengths and intensity"
                     )
                 self.along_s[name].append(value)
