@@ -4,6 +4,7 @@ Only the names listed here, in `sc_bridge.elements` and in `sc_bridge.xsuite` ar
 """
 
 from .adjoint import RecordAll as RecordAll
+from .adjoint import StoreStates as StoreStates
 from .adjoint import track as track
 from .audit import Audit as Audit
 from .distributions import gaussian as gaussian

@@ -13,7 +13,13 @@ from torch import Tensor, nn
 from sc_bridge.elements import Bunch, Element, Reference, State
 from sc_bridge.elements.base import track_transport, transfer_matrix
 from sc_bridge.elements.parts import Slice
-from sc_bridge.elements.space_charge import SpaceCharge, cell_sizes, space_charge_kick
+from sc_bridge.elements.space_charge import (
+    Field,
+    SpaceCharge,
+    cell_sizes,
+    space_charge_field,
+    space_charge_kick,
+)
 
 from .audit import Audit, audit_sequence
 from .build import build_elements
@@ -40,19 +46,30 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Segment:
-    """Maps up to a kick, and the kick; the last segment of a sequence has none."""
+class Stage:
+    """A kick and the maps up to the next one; the first stage of a sequence has no kick.
 
-    maps: tuple[Element, ...]
-    kick: Element | None
+    `kick` is the slice whose length the kick carries; `s` its position, m.
+    """
+
     index: int
+    kick: Element | None
+    maps: tuple[Element, ...]
     s: float
 
     def apply_maps(self, bunch: Bunch) -> Bunch:
         return track_transport(self._transport, bunch) if self.maps else bunch
 
+    def undo_maps(self, bunch: Bunch) -> Bunch:
+        """Apply the exact inverse of `apply_maps`."""
+        return track_transport(self._undo, bunch) if self.maps else bunch
+
     def _transport(self, state: State, reference: Reference) -> State:
         return reduce(lambda state, part: part.transport(state, reference), self.maps, state)
+
+    def _undo(self, state: State, reference: Reference) -> State:
+        backwards = reversed(self.maps)
+        return reduce(lambda state, part: part.undo(state, reference), backwards, state)
 
 
 class KickedSequence(nn.Module):
@@ -107,7 +124,7 @@ class KickedSequence(nn.Module):
         self._by_name = build_elements(lattice, self.knobs, bend_model)
         self.elements = nn.ModuleList(self._by_name.values())
         self.steps = tuple(self._build_steps())
-        self.segments = tuple(self._build_segments())
+        self.stages = tuple(self._build_stages())
         self._cell_sizes: list[CellSizes] | None = None
 
     # ---- what it is made of ------------------------------------------------------------
@@ -165,25 +182,40 @@ class KickedSequence(nn.Module):
         between two runs whose parameters differ a little.
         """
         frozen: list[CellSizes] = []
-        settings = self.space_charge
         with torch.no_grad():
-            for segment in self.segments:
-                bunch = segment.apply_maps(bunch.detach())
-                if segment.kick is not None and settings is not None:
-                    frozen.append(cell_sizes(bunch, settings))
-                    bunch = space_charge_kick(bunch, segment.kick.length, settings, frozen[-1])
+            for stage in self.stages:
+                if stage.kick is not None and self.space_charge is not None:
+                    frozen.append(cell_sizes(bunch, self.space_charge))
+                    bunch = space_charge_kick(
+                        bunch, stage.kick.length, self.space_charge, frozen[-1]
+                    )
+                bunch = stage.apply_maps(bunch)
         self._cell_sizes = frozen
 
     def release_grids(self) -> None:
         """Let every kick choose its cell sizes again."""
         self._cell_sizes = None
 
-    def apply_kick(self, segment: Segment, bunch: Bunch) -> Bunch:
-        """Apply the kick of a segment, if it has one."""
-        if segment.kick is None or self.space_charge is None:
+    def apply_kick(
+        self, stage: Stage, bunch: Bunch, sign: int = 1, field: Field | None = None
+    ) -> Bunch:
+        """Apply the kick of a stage, if it has one, or undo it (`sign` -1)."""
+        if stage.kick is None or self.space_charge is None:
             return bunch
-        frozen = self._cell_sizes[segment.index] if self._cell_sizes is not None else None
-        return space_charge_kick(bunch, segment.kick.length, self.space_charge, frozen)
+        length = stage.kick.length * sign
+        return space_charge_kick(
+            bunch, length, self.space_charge, self._frozen_cell_size(stage), field
+        )
+
+    def solve_field(self, stage: Stage, bunch: Bunch) -> Field | None:
+        """Field of the bunch in the kick of a stage, without gradients; None if it has none."""
+        if stage.kick is None or self.space_charge is None:
+            return None
+        return space_charge_field(bunch, self.space_charge, self._frozen_cell_size(stage))
+
+    def _frozen_cell_size(self, stage: Stage) -> CellSizes | None:
+        # the first stage has no kick
+        return None if self._cell_sizes is None else self._cell_sizes[stage.index - 1]
 
     # ---- construction --------------------------------------------------------------------
 
@@ -215,17 +247,17 @@ class KickedSequence(nn.Module):
         if _has_face(element, "exit"):
             yield "map", exit_
 
-    def _build_segments(self) -> Iterator[Segment]:
+    def _build_stages(self) -> Iterator[Stage]:
+        kick: Element | None = None
         maps: list[Element] = []
-        index = 0
+        index, s = 0, 0.0
         for step in self.steps:
             if step.kind == "map":
                 maps.append(step.part)
-            else:
-                yield Segment(tuple(maps), step.part, index, step.s_start)
-                maps, index = [], index + 1
-        if maps:
-            yield Segment(tuple(maps), None, index, self.length)
+                continue
+            yield Stage(index, kick, tuple(maps), s)
+            kick, maps, index, s = step.part, [], index + 1, step.s_start
+        yield Stage(index, kick, tuple(maps), s)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> KickedSequence:
         super()._apply(fn, recurse)

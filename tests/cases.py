@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+import sc_bridge as scb
 from sc_bridge import elements
 
 # mass0 [eV], q0 [e], kinetic energy [eV]
@@ -98,6 +99,9 @@ ELEMENT_CASES: dict[type[elements.Element], dict[str, dict[str, Any]]] = {
         },
     },
 }
+
+# strategies that must agree with `RecordAll`
+ADJOINT_CASES = {"StoreStates": scb.StoreStates()}
 
 CASES = [
     (kind, name, kwargs) for kind, rows in ELEMENT_CASES.items() for name, kwargs in rows.items()

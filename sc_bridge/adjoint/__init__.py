@@ -1,0 +1,10 @@
+"""Adjoint strategies: how the backward pass gets the states that it needs.
+
+A strategy is a value that the user passes to `track`. Each states its cost.
+"""
+
+from .protocol import Adjoint as Adjoint
+from .protocol import Observer as Observer
+from .record import RecordAll as RecordAll
+from .store import StoreStates as StoreStates
+from .tracking import track as track

@@ -1,0 +1,31 @@
+"""RecordAll: plain automatic differentiation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sc_bridge.elements import Bunch
+
+from ..sequence import KickedSequence
+from .protocol import Observer
+
+
+@dataclass(frozen=True)
+class RecordAll:
+    """Plain automatic differentiation: every intermediate of every map is recorded.
+
+    Cost: memory grows with every operation of every map and kick; no extra work.
+    Validity: any order of derivative, forward mode, torch.func.
+    """
+
+    def run(
+        self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None = None
+    ) -> Bunch:
+        for stage in sequence.stages:
+            bunch = sequence.apply_kick(stage, bunch)
+            if observer is not None:
+                observer(stage.s, bunch.detach(), stage.index)
+            bunch = stage.apply_maps(bunch)
+        if observer is not None:
+            observer(sequence.length, bunch.detach(), sequence.n_kicks)
+        return bunch
