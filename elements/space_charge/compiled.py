@@ -29,6 +29,7 @@ SMALL_GRID = 32**3
 LARGE = 2**22
 
 _workspaces = threading.local()
+_fft: Any = scipy.fft  # its annotations are those of a dispatcher
 
 
 def _workspace(name: str, size: int, like: Tensor) -> np.ndarray:
@@ -104,7 +105,7 @@ class Compiled:
         weights = result.new_empty(weight.shape)
         totals = np.zeros((coordinates.shape[0], 7))
         for index, common in self._each(coordinates, gamma0, grid):
-            incoming = {
+            incoming: dict[str, Any] = {
                 "gradient": gradient[index].contiguous().numpy(),
                 "factor": _doubles(factor[index]),
             }
@@ -141,9 +142,9 @@ class Compiled:
         nx, ny, nz = grid.nodes
         threads = torch.get_num_threads() if charge.size > SMALL_GRID else 1
         octant = green_transform(grid.nodes, grid.cell_size[index : index + 1], out)[0]
-        spectrum = scipy.fft.rfft(charge, 2 * nz, axis=2, workers=threads)
-        spectrum = scipy.fft.fft(spectrum, 2 * ny, axis=1, workers=threads)
-        spectrum = scipy.fft.fft(spectrum, 2 * nx, axis=0, workers=threads)
+        spectrum = _fft.rfft(charge, 2 * nz, axis=2, workers=threads)
+        spectrum = _fft.fft(spectrum, 2 * ny, axis=1, workers=threads)
+        spectrum = _fft.fft(spectrum, 2 * nx, axis=0, workers=threads)
         self._call(
             "filter",
             dtype=out.dtype,
@@ -153,9 +154,9 @@ class Compiled:
             threads=threads,
         )
         options = {"overwrite_x": True, "workers": threads}
-        spectrum = scipy.fft.ifft(spectrum, axis=0, **options)[:nx]
-        spectrum = scipy.fft.ifft(spectrum, axis=1, **options)[:, :ny]
-        out.copy_(torch.from_numpy(scipy.fft.irfft(spectrum, 2 * nz, axis=2, **options)[..., :nz]))
+        spectrum = _fft.ifft(spectrum, axis=0, **options)[:nx]
+        spectrum = _fft.ifft(spectrum, axis=1, **options)[:, :ny]
+        out.copy_(torch.from_numpy(_fft.irfft(spectrum, 2 * nz, axis=2, **options)[..., :nz]))
 
     def _each(self, coordinates: Tensor, gamma0: Tensor, grid: Grid):
         """Arguments that the kernels share, for every bunch of the batch."""

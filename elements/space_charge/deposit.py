@@ -21,10 +21,10 @@ from .. import sums
 class Stencil(NamedTuple):
     """The nodes that every particle touches, and its weight on each.
 
-    `index` counts nodes over the whole batch; both are (batch, n_particles, n_touched).
+    `node` counts over the whole batch; both are (batch, n_particles, n_touched).
     """
 
-    index: Tensor
+    node: Tensor
     weight: Tensor
 
 
@@ -72,7 +72,7 @@ def deposit(values: Tensor, on: Stencil, nodes: tuple[int, int, int]) -> Tensor:
     batch = values.shape[0]
     shares = (values.unsqueeze(-1) * on.weight).flatten()
     n_nodes = batch * nodes[0] * nodes[1] * nodes[2]
-    return sums.binned(shares, on.index.flatten(), n_nodes).view(batch, *nodes)
+    return sums.binned(shares, on.node.flatten(), n_nodes).view(batch, *nodes)
 
 
 def gather(field: Tensor, on: Stencil) -> Tensor:
@@ -87,8 +87,8 @@ def gather(field: Tensor, on: Stencil) -> Tensor:
     -------
     Tensor, (components, batch, n_particles)
     """
-    at_nodes = field.flatten(1).index_select(1, on.index.flatten())
-    return (at_nodes.view(-1, *on.index.shape) * on.weight).sum(-1)
+    at_nodes = field.flatten(1).index_select(1, on.node.flatten())
+    return (at_nodes.view(-1, *on.node.shape) * on.weight).sum(-1)
 
 
 def centred_differences(potential: Tensor) -> Tensor:

@@ -79,11 +79,12 @@ class _Kick(torch.autograd.Function):
         potential: Tensor | None,
     ) -> Tensor:
         backend = backend_for(coordinates.device)
-        if potential is None:
-            potential = backend.field(coordinates, weight, gamma0, grid)
-        ctx.save_for_backward(coordinates, weight, gamma0, factor, potential)
+        field = potential
+        if field is None:
+            field = backend.field(coordinates, weight, gamma0, grid)
+        ctx.save_for_backward(coordinates, weight, gamma0, factor, field)
         ctx.grid = grid
-        return backend.kick(coordinates, potential, gamma0, factor, grid)
+        return backend.kick(coordinates, field, gamma0, factor, grid)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore

@@ -70,7 +70,7 @@ def octant_transform(octant: Tensor) -> Tensor:
     """DCT-I along every axis: the octant of the transform of the even, doubled array."""
     for _ in range(3):  # each product moves the first axis to the end
         matrix = _cosine_matrix(octant.shape[0] - 1).to(octant)
-        octant = torch.tensordot(octant, matrix, dims=([0], [1]))
+        octant = octant.movedim(0, -1) @ matrix.T
     return octant
 
 

@@ -39,14 +39,15 @@ def plain_kick(
         If a living particle is outside the grid.
     """
     position = coordinates[:, 0::2]
-    alive = None if grid.alive is None else grid.alive.unsqueeze(-2)
-    if alive is not None:
+    alive = None
+    if grid.alive is not None:
+        alive = grid.alive.unsqueeze(-2)
         # lost particles may hold anything, even NaN, and must not reach a gradient
         position = torch.where(alive, position, 0.0)
+        weight = torch.where(grid.alive, weight, 0.0)
     offset = position - sums.plain_mean(position, alive).unsqueeze(-1)
     if alive is not None:
         offset = torch.where(alive, offset, 0.0)
-        weight = torch.where(grid.alive, weight, 0.0)  # pyright: ignore[reportArgumentType]
     per_metre = grid.cells_per_metre(gamma0).to(offset.dtype).unsqueeze(-1)
     cells = offset * per_metre + grid.half_width.to(offset.dtype).unsqueeze(-1)
     inside = grid.is_inside(cells.detach())

@@ -100,7 +100,7 @@ def _living(values: Tensor, grid: Grid, axis: int | None = None) -> Tensor:
 
 
 def _at_nodes(field: Tensor, on: Stencil) -> Tensor:
-    return field.flatten().index_select(0, on.index.flatten()).view(on.index.shape)
+    return field.flatten().index_select(0, on.node.flatten()).view(on.node.shape)
 
 
 def _slope_of_weights(at_nodes: Tensor, cells: Tensor) -> Tensor:

@@ -71,7 +71,8 @@ def _built(folder: Path) -> Kernels:
     name = build.module_name()
     if not _modules(folder, name):
         _build(folder, name)
-    return xo.ContextCpu().kernels_from_file(name, build.descriptions(), containing_dir=str(folder))
+    context: Any = xo.ContextCpu()
+    return context.kernels_from_file(name, build.descriptions(), containing_dir=str(folder))
 
 
 def _modules(folder: Path, name: str) -> list[Path]:
