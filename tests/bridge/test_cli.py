@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from sc_bridge.study import build_sequence, make_bunch, run_study
 
 ROOT = Path(__file__).parents[2]
 PSB = ROOT / "examples" / "psb" / "psb.json"
-# The PS Booster's study on the smallest grid and few kicks, about two seconds.
+# One period of the PS Booster and its cavity, on the smallest grid.
 SMALL = """
 title = "a small test"
 [lattice]
@@ -36,37 +35,43 @@ n_particles = 200
 intensity = 1.6e12
 nemitt_x = "2 um"
 nemitt_y = "2 um"
-sigma_z = "15 m"
+sigma_z = "1 m"
+sigma_delta = 1e-3
 seed = 3
 [space_charge]
 grid = [8, 8, 8]
 [slicing]
-max_spacing = "5 m"
+max_spacing = "1 m"
 [derivatives]
 of = ["sigma_x", "nemitt_y"]
 with_respect_to = ["kbrqf", "bunch.intensity", "bunch.nemitt_y", "reference.kinetic_energy",
                    "cavity.voltage"]
 """
+N_KICKS = 14  # of at most 1 m in one period
 FILES = {"results.json", "bunch_final.h5", "envelopes.png"}
 # Every output of a small run depends smoothly on its inputs over a step of a millionth.
 FINITE_DIFFERENCE = 1e-5
 ROUNDING = 1e-9
 
 
+def prepare(folder):
+    content = json.loads(PSB.read_text())
+    content["element_names"] = [*content["element_names"][:10], "cavity"]
+    (folder / "psb.json").write_text(json.dumps(content, indent=1))
+    (folder / "study.toml").write_text(SMALL)
+    return folder
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A folder with a study and its lattice."""
-    shutil.copy(PSB, tmp_path / "psb.json")
-    (tmp_path / "study.toml").write_text(SMALL)
-    return tmp_path
+    return prepare(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """A finished run: folder of the study and results.json."""
-    folder = tmp_path_factory.mktemp("done")
-    shutil.copy(PSB, folder / "psb.json")
-    (folder / "study.toml").write_text(SMALL)
+    folder = prepare(tmp_path_factory.mktemp("done"))
     assert cli.main(["run", str(folder / "study.toml"), "--quiet"]) == cli.OK
     return folder, json.loads((folder / "results" / "results.json").read_text())
 
@@ -98,13 +103,13 @@ def test_results_have_the_promised_shape(done):
         *("final", "derivatives", "kicks", "audit", "memory", "seconds", "versions", "study"),
     }
     assert content["final"]["sigma_x"]["unit"] == "m"
-    assert content["kicks"] == content["audit"]["kicks"] == 160
+    assert content["kicks"] == content["audit"]["kicks"] == N_KICKS
     assert content["study"]["bunch"]["seed"] == 3
     assert content["versions"]["torch"] == torch.__version__
     assert content["memory"]["saved_for_backward"]["value"] > 0
     assert content["seconds"]["total"] > 0
     assert len(content["along_s"]["s"]["value"]) == content["kicks"] + 2
-    assert content["along_s"]["s"]["value"][-1] == pytest.approx(157.08, abs=ROUNDING)
+    assert content["along_s"]["s"]["value"][-1] == pytest.approx(9.8175, abs=ROUNDING)
 
 
 def test_every_derivative_has_value_and_unit(done):
@@ -177,9 +182,9 @@ def test_a_study_without_kicks_or_derivatives_runs(folder):
 def test_progress_reports_every_kick(folder):
     seen = []
     run_study(load_study(folder / "study.toml"), lambda *report: seen.append(report))
-    done = [kicks for stage, kicks, total in seen if stage == "tracking" and total == 160]
+    done = [kicks for stage, kicks, total in seen if stage == "tracking" and total == N_KICKS]
     assert done[0] == 0
-    assert done[-1] == 160
+    assert done[-1] == N_KICKS
     assert seen[-1][0] == "backward pass"
 
 
@@ -189,7 +194,7 @@ def test_progress_reports_every_kick(folder):
 def test_tables_are_printed_without_colours_into_a_pipe(folder, capsys):
     assert cli.main(["run", str(folder / "study.toml")]) == cli.OK
     captured = capsys.readouterr()
-    for text in ("Audit of", "Quadrupole", "157.080000", "kept for the backward pass", "m/eV"):
+    for text in ("Audit of", "Quadrupole", "9.817500", "kept for the backward pass", "m/eV"):
         assert text in captured.out
     assert "\x1b" not in captured.out
     assert captured.err == ""
@@ -215,7 +220,7 @@ def test_a_new_run_replaces_results_and_leaves_other_files(folder):
     (folder / "results" / "results.json").write_text("old")
     assert cli.main(["run", str(folder / "study.toml"), "--quiet"]) == cli.OK
     assert (folder / "results" / "notes.txt").read_text() == "mine"
-    assert json.loads((folder / "results" / "results.json").read_text())["kicks"] == 160
+    assert json.loads((folder / "results" / "results.json").read_text())["kicks"] == N_KICKS
 
 
 @pytest.mark.parametrize("options", [[], ["run"], ["walk"], ["run", "a", "b"]])
@@ -251,10 +256,9 @@ def test_version_is_printed(capsys):
         ('"proton"', '"neutron"', "unknown species 'neutron'"),
         ('kinetic_energy = "160 MeV"\n', "", "no energy given"),
         ("grid = [8, 8, 8]", "grid = [4, 8, 8]", "grid"),
-        ('"15 m"', '"100 m"', "does not fit the bucket"),
+        ('"1 m"\nsigma_delta = 1e-3', '"100 m"', "does not fit the bucket"),
         ('["kbrqf",', '["kbrqx",', "no knob, field or key 'kbrqx': did you mean kbrq"),
         ('"kbrqf"', '"qf.k1"', "'qf.k1' is no free number"),
-        ('"kbrqf"', '"bunch.sigma_delta"', "give bunch.sigma_delta"),
         ('"kbrqf"', '"reference.momentum"', "are one and the same: choose one"),
         ('"kbrqf"', '"bunch.seed"', "no knob, field or key 'bunch.seed'"),
     ],
@@ -347,6 +351,13 @@ def test_a_bunch_that_becomes_infinite_is_refused_with_its_place(folder, capsys,
 
     monkeypatch.setattr("sc_bridge.study.track", explode)
     assert "sigma_x is not finite at s = 1.5 m" in refuses(folder, capsys)
+
+
+def test_a_spread_that_the_bucket_decides_is_no_input(folder, capsys):
+    edit(folder, "sigma_delta = 1e-3\n", "")
+    edit(folder, 'sigma_z = "1 m"', 'sigma_z = "0.1 m"')
+    edit(folder, '"kbrqf"', '"bunch.sigma_delta"')
+    assert "the study leaves it to the bucket: give bunch.sigma_delta" in refuses(folder, capsys)
 
 
 # ---- as a program ------------------------------------------------------------------------
