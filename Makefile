@@ -50,7 +50,7 @@ format: $(VENV)/.all
 	$(BIN)/ruff check --fix .
 
 docs: $(VENV)/.all
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache .coverage

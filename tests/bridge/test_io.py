@@ -74,7 +74,7 @@ def test_a_file_that_lacks_a_coordinate_is_refused(tmp_path, bunch):
     write_bunch(tmp_path / "bunch.h5", bunch)
     with h5py.File(tmp_path / "bunch.h5", "a") as file:
         del file["px"]
-    with pytest.raises(scb.BunchError, match="cannot be read as a bunch: .*px"):
+    with pytest.raises(scb.BunchError, match=r"cannot be read as a bunch: .*px"):
         read_bunch(tmp_path / "bunch.h5")
     with h5py.File(tmp_path / "bunch.h5", "a") as file:
         file.create_group("px")

@@ -80,13 +80,13 @@ def test_anything_else_is_refused_naming_key_and_value(text, unit, message):
 
 @pytest.mark.parametrize("value", [True, None, [1.0], {}, 1j, object()])
 def test_values_that_are_no_numbers_are_refused(value):
-    with pytest.raises(scb.UnitError, match="sigma_z = .*write a length"):
+    with pytest.raises(scb.UnitError, match=r"sigma_z = .*write a length"):
         to_si(value, "m", "sigma_z")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, torch.tensor([1.0, math.nan])])
 def test_numbers_that_are_not_finite_are_refused(value):
-    with pytest.raises(scb.UnitError, match="sigma_z = .*must be finite"):
+    with pytest.raises(scb.UnitError, match=r"sigma_z = .*must be finite"):
         to_si(value, "m", "sigma_z")
 
 
@@ -112,9 +112,10 @@ def test_quantities_of_any_registry_are_converted():
 @given(st.text(max_size=120))
 def test_no_text_raises_anything_but_a_unit_error(text):
     try:
-        assert math.isfinite(parse_quantity(text, "m", "key"))
-    except scb.UnitError as error:
-        assert len(str(error)) < 400
+        value = parse_quantity(text, "m", "key")
+    except scb.UnitError:
+        return
+    assert math.isfinite(value)
 
 
 @pytest.mark.parametrize(

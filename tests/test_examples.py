@@ -1,0 +1,73 @@
+"""Examples and the README run as written."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sc_bridge import cli
+from sc_bridge.config import load_study
+from sc_bridge.study import build_sequence
+
+ROOT = Path(__file__).resolve().parent.parent
+STUDY = ROOT / "examples" / "psb" / "study.toml"
+# The magnets' lengths add up to the circumference with rounding only.
+ROUNDING = 1e-9
+
+
+def readme_python() -> str:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    return code
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_study_of_the_booster_has_a_kick_in_every_metre():
+    sequence = build_sequence(load_study(STUDY))
+    audit = sequence.audit()
+    assert audit.kicks == sequence.n_kicks == 224
+    assert abs(audit.kick_length - 157.08) < ROUNDING
+
+
+def test_the_python_of_the_readme_runs_on_a_smaller_bunch():
+    code = readme_python().replace("10_000", "100").replace("(32, 32, 32)", "(8, 8, 8)")
+    # the default bend is an integrator of 160 steps
+    code = code.replace("(8, 8, 8))", '(8, 8, 8)), bend_model="exact"').replace('"1 m"', '"5 m"')
+    out = run_python(code)
+    assert "file, elements and slices agree" in out
+    assert "dtype=torch.float64" in out.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs_as_written():
+    assert "224 kicks" in run_python(readme_python())
+
+
+@pytest.mark.slow
+def test_the_study_of_the_booster_gives_every_derivative(tmp_path):
+    assert cli.main(["run", str(STUDY), "--quiet", "--output", str(tmp_path)]) == cli.OK
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert sum(len(row) for row in content["derivatives"].values()) == 30
+    assert content["kicks"] == 224
+    # focusing more in x makes the beam smaller there
+    assert content["derivatives"]["sigma_x"]["kbrqf"]["value"] < 0
+
+
+def test_documentation_names_only_keys_that_exist():
+    text = (ROOT / "docs" / "study.md").read_text()
+    raw = load_study(STUDY).raw
+    for section, content in raw.items():
+        assert section in text
+        for key in content if isinstance(content, dict) else ():
+            assert f"`{key}`" in text
