@@ -17,7 +17,7 @@ PUBLIC = {
     "sc_bridge": """
         Audit AuditError Bunch BunchError ElementError ExpressionError KickedSequence
         KicksPerElement Lattice LatticeError MaxSpacing RecordAll Reference ScBridgeError
-        SpaceCharge SpaceChargeError StudyError Twiss UnitError gaussian periodic_twiss
+        SpaceCharge SpaceChargeError StoreStates StudyError Twiss UnitError gaussian periodic_twiss
         read_lattice reference track
     """,
     "sc_bridge.elements": """
