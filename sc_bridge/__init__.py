@@ -3,7 +3,9 @@
 Only the names listed here, in `sc_bridge.elements` and in `sc_bridge.xsuite` are public.
 """
 
+from .adjoint import Checkpoint as Checkpoint
 from .adjoint import RecordAll as RecordAll
+from .adjoint import Reversible as Reversible
 from .adjoint import StoreStates as StoreStates
 from .adjoint import track as track
 from .audit import Audit as Audit
@@ -16,6 +18,7 @@ from .errors import BunchError as BunchError
 from .errors import ElementError as ElementError
 from .errors import ExpressionError as ExpressionError
 from .errors import LatticeError as LatticeError
+from .errors import ReconstructionError as ReconstructionError
 from .errors import ScBridgeError as ScBridgeError
 from .errors import SpaceChargeError as SpaceChargeError
 from .errors import StudyError as StudyError

@@ -22,5 +22,9 @@ class StudyError(ScBridgeError, ValueError):
     """A study file that is missing, malformed or contradictory."""
 
 
+class ReconstructionError(ScBridgeError):
+    """A state rebuilt by inversion that is too far from the one that was kept."""
+
+
 class AuditError(ScBridgeError):
     """Source, built and sliced lattice disagree in a count or a length."""

@@ -207,11 +207,14 @@ class KickedSequence(nn.Module):
             bunch, length, self.space_charge, self._frozen_cell_size(stage), field
         )
 
-    def solve_field(self, stage: Stage, bunch: Bunch) -> Field | None:
+    def solve_field(
+        self, stage: Stage, bunch: Bunch, cell_size: CellSizes | None = None
+    ) -> Field | None:
         """Field of the bunch in the kick of a stage, without gradients; None if it has none."""
         if stage.kick is None or self.space_charge is None:
             return None
-        return space_charge_field(bunch, self.space_charge, self._frozen_cell_size(stage))
+        cell_size = self._frozen_cell_size(stage) if cell_size is None else cell_size
+        return space_charge_field(bunch, self.space_charge, cell_size)
 
     def _frozen_cell_size(self, stage: Stage) -> CellSizes | None:
         # the first stage has no kick

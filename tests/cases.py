@@ -101,7 +101,13 @@ ELEMENT_CASES: dict[type[elements.Element], dict[str, dict[str, Any]]] = {
 }
 
 # strategies that must agree with `RecordAll`
-ADJOINT_CASES = {"StoreStates": scb.StoreStates()}
+ADJOINT_CASES = {
+    "StoreStates": scb.StoreStates(),
+    "Checkpoint every": scb.Checkpoint(every=4),
+    "Checkpoint memory": scb.Checkpoint(memory="50 kB"),
+    "Reversible": scb.Reversible(),
+    "Reversible anchors": scb.Reversible(anchors=2),
+}
 
 CASES = [
     (kind, name, kwargs) for kind, rows in ELEMENT_CASES.items() for name, kwargs in rows.items()

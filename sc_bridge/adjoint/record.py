@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sc_bridge.elements import Bunch
 
 from ..sequence import KickedSequence
-from .protocol import Observer
+from .protocol import Observer, run_stage
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,5 @@ class RecordAll:
         self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None = None
     ) -> Bunch:
         for stage in sequence.stages:
-            bunch = sequence.apply_kick(stage, bunch)
-            if observer is not None:
-                observer(stage.s, bunch.detach(), stage.index)
-            bunch = stage.apply_maps(bunch)
-        if observer is not None:
-            observer(sequence.length, bunch.detach(), sequence.n_kicks)
+            bunch = run_stage(sequence, stage, bunch, observer)
         return bunch

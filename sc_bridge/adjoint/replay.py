@@ -24,7 +24,7 @@ from sc_bridge.elements.space_charge import Field
 
 from ..errors import ScBridgeError
 from ..sequence import KickedSequence, Stage
-from .protocol import Observer
+from .protocol import Observer, run_stage
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,7 @@ def _stage_vjp(
             for index, tensor in enumerate(inputs)
         )
         start = _make_bunch(leaves, bunch.alive)
-        kicked = task.sequence.apply_kick(entry.stage, start, field=entry.field)
-        end = entry.stage.apply_maps(kicked).coordinates
+        end = run_stage(task.sequence, entry.stage, start, field=entry.field).coordinates
     sources = [*leaves, *task.parameters]
     asked = [index for index, source in enumerate(sources) if source.requires_grad]
     found: list[Tensor | None] = [None] * len(sources)

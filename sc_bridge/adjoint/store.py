@@ -12,7 +12,7 @@ from sc_bridge.elements import Bunch
 from sc_bridge.elements.space_charge import Field
 
 from ..sequence import KickedSequence
-from .protocol import Observer
+from .protocol import Observer, run_stage
 from .replay import Entry, run_with_tape
 
 
@@ -37,12 +37,7 @@ class StoreStates:
         for stage in sequence.stages:
             found = sequence.solve_field(stage, bunch)
             tape.add(bunch, found)
-            bunch = sequence.apply_kick(stage, bunch, field=found)
-            if observer is not None:
-                observer(stage.s, bunch, stage.index)
-            bunch = stage.apply_maps(bunch)
-        if observer is not None:
-            observer(sequence.length, bunch, sequence.n_kicks)
+            bunch = run_stage(sequence, stage, bunch, observer, found)
         return bunch, tape
 
 

@@ -1,0 +1,185 @@
+"""Checkpoint: keep the bunch at some kicks, and compute the others again.
+
+`every=k` keeps the bunch before every k-th kick; the backward pass runs each piece of k kicks
+once more, keeping its states, before it goes through it. `memory=` keeps as many bunches as
+fit and places them by the binomial schedule, which needs the fewest repeated stages: with c
+bunches and r runs of every stage it covers binomial(c + r, c) stages.
+
+References
+----------
+Griewank & Walther, ACM Trans. Math. Softw. 26, 19 (2000), eq. 2 and proposition 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sc_bridge.elements import Bunch
+
+from ..errors import ScBridgeError
+from ..sequence import KickedSequence
+from ..units import to_si
+from .protocol import Observer, run_stage
+from .replay import Entry, run_with_tape
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Keep bunches at some kicks, and run the stages between them again.
+
+    Parameters
+    ----------
+    every : int, optional
+        Kicks from one kept bunch to the next.
+    memory : str, quantity or float, optional, bytes
+        What the kept bunches may take, such as "4 GiB"; placed by the binomial schedule.
+
+    Cost: `every`: 6 coordinates a particle for every k-th kick, and for k kicks at a time also
+    their potentials; one more forward run. `memory`: what it says, and more forward runs the
+    less it is.
+    Validity: first derivatives.
+
+    Raises
+    ------
+    ScBridgeError
+        If not exactly one is given, or it is out of range.
+    """
+
+    every: int | None = None
+    memory: Any = None
+
+    def __post_init__(self) -> None:
+        if (self.every is None) == (self.memory is None):
+            raise ScBridgeError("Checkpoint: give one of every= and memory=")
+        if self.every is not None and (not isinstance(self.every, int) or self.every < 1):
+            raise ScBridgeError(
+                f"Checkpoint: every = {self.every!r}: must be a whole number from 1"
+            )
+        if self.memory is not None:
+            object.__setattr__(self, "memory", float(to_si(self.memory, "B", "memory")))
+
+    def run(
+        self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None = None
+    ) -> Bunch:
+        return run_with_tape(self, sequence, bunch, observer)
+
+    def record(
+        self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None
+    ) -> tuple[Bunch, CheckpointTape]:
+        n_stages = len(sequence.stages)
+        kept = self.positions(n_stages, bunch)
+        tape = CheckpointTape(sequence, bunch, {}, self._slots(bunch) if self.memory else None)
+        for stage in sequence.stages:
+            if stage.index in kept:
+                tape.coordinates[stage.index] = bunch.coordinates
+            bunch = run_stage(sequence, stage, bunch, observer)
+        return bunch, tape
+
+    def positions(self, n_stages: int, bunch: Bunch) -> list[int]:
+        """Return the stages before whose kick the first forward pass keeps the bunch."""
+        if self.every is not None:
+            return list(range(0, n_stages, self.every))
+        return binomial_positions(n_stages, self._slots(bunch))
+
+    def _slots(self, bunch: Bunch) -> int:
+        """Bunches that fit besides the incoming one, which the caller holds anyway."""
+        one = bunch.coordinates.numel() * bunch.coordinates.element_size()
+        slots = int(self.memory // one)
+        if slots < 1:
+            raise ScBridgeError(
+                f"Checkpoint: memory = {self.memory:.4g} bytes: one bunch takes {one}: "
+                "give more, or use Reversible"
+            )
+        return slots
+
+
+@dataclass
+class CheckpointTape:
+    """Bunches before some kicks; `slots` is how many there may be (None: one piece at a time)."""
+
+    sequence: KickedSequence
+    start: Bunch
+    coordinates: dict[int, Tensor]
+    slots: int | None
+
+    def tensors(self) -> list[Tensor]:
+        kept = list(self.coordinates.values())
+        self.coordinates = dict.fromkeys(self.coordinates, torch.empty(0))
+        return kept
+
+    def backwards(self, tensors: list[Tensor]) -> Iterator[Entry]:
+        kept = dict(zip(self.coordinates, tensors, strict=True))
+        n_stages = len(self.sequence.stages)
+        if self.slots is not None:
+            yield from self._binomial(0, n_stages, kept, self.slots)
+            return
+        first = list(kept)
+        for low, high in reversed(list(zip(first, [*first[1:], n_stages], strict=True))):
+            yield from self._piece(low, high, kept.pop(low))
+
+    def _piece(self, low: int, high: int, coordinates: Tensor) -> Iterator[Entry]:
+        """Run stages low to high - 1 again, keeping all their states, then give them."""
+        entries = []
+        bunch = self.start.replace(coordinates=coordinates)
+        with torch.no_grad():
+            for stage in self.sequence.stages[low:high]:
+                entries.append(Entry(stage, bunch, self.sequence.solve_field(stage, bunch)))
+                bunch = run_stage(self.sequence, stage, bunch, field=entries[-1].field)
+        while entries:
+            yield entries.pop()
+
+    def _binomial(
+        self, low: int, high: int, kept: dict[int, Tensor], slots: int
+    ) -> Iterator[Entry]:
+        """Give stages high - 1 to low, with `slots` bunches to keep besides that at low."""
+        while high - low > 1:
+            if slots == 0:
+                yield self._single(high - 1, self._advance(kept[low], low, high - 1))
+                high -= 1
+                continue
+            middle = low + advance_by(high - low, slots)
+            if middle not in kept:
+                kept[middle] = self._advance(kept[low], low, middle)
+            yield from self._binomial(middle, high, kept, slots - 1)
+            del kept[middle]
+            high = middle
+        yield self._single(low, kept[low])
+
+    def _single(self, index: int, coordinates: Tensor) -> Entry:
+        return Entry(self.sequence.stages[index], self.start.replace(coordinates=coordinates), None)
+
+    def _advance(self, coordinates: Tensor, low: int, high: int) -> Tensor:
+        bunch = self.start.replace(coordinates=coordinates)
+        with torch.no_grad():
+            for stage in self.sequence.stages[low:high]:
+                bunch = run_stage(self.sequence, stage, bunch)
+        return bunch.coordinates
+
+
+def advance_by(n_stages: int, slots: int) -> int:
+    """Return the number of stages to run before the next bunch is kept.
+
+    Splits n stages so that both sides stay within what the binomial schedule covers.
+    """
+    bunches, repeats = slots + 1, 0  # the bunch at the start counts as well
+    while math.comb(bunches + repeats, bunches) < n_stages:
+        repeats += 1
+    left = math.comb(bunches + repeats - 1, bunches)
+    right = math.comb(slots + repeats - 1, slots)
+    return max(1, min(left, n_stages - right))
+
+
+def binomial_positions(n_stages: int, slots: int) -> list[int]:
+    """Stages at which the first forward pass keeps the bunch; the first is always kept."""
+    positions, low = [0], 0
+    while slots > 0 and n_stages - low > 1:
+        low += advance_by(n_stages - low, slots)
+        positions.append(low)
+        slots -= 1
+    return positions

@@ -1,0 +1,138 @@
+"""Reversible: keep nothing per kick; the backward pass rebuilds the states by inverting.
+
+A kick changes momenta by a function of positions only, so that it is undone by subtraction,
+and every map has an exact inverse. From the outgoing bunch the backward pass walks back to
+the incoming one, which was kept: how well they meet is measured, and a gradient is returned
+only if they do. Where the motion is chaotic rounding grows exponentially; anchors, bunches
+kept on the way, bound it and are checked as the start is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sc_bridge.elements import Bunch
+from sc_bridge.elements.bunch import COORDINATES
+from sc_bridge.elements.space_charge import Field
+
+from ..errors import ReconstructionError, ScBridgeError
+from ..sequence import KickedSequence
+from .protocol import Observer, run_stage
+from .replay import Entry, run_with_tape
+
+# Far above the rounding of thousands of regular kicks, far below what spoils a gradient.
+DEFAULT_TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-4}
+
+
+@dataclass(frozen=True)
+class Reversible:
+    """Rebuild the states by inverting kicks and maps.
+
+    Parameters
+    ----------
+    anchors : int
+        Bunches kept on the way besides the first and the last.
+    tolerance : float, optional
+        Largest error of a rebuilt coordinate, relative to its rms over the bunch, at the start
+        and at every anchor; 1e-8 in float64 and 1e-4 in float32 by default.
+
+    Cost: 6 coordinates a particle for the start, the end and each anchor, however many kicks
+    (and the cell sizes of each kick, 24 bytes); one more solve a kick.
+    Validity: first derivatives; every map invertible; motion regular between anchors.
+
+    Raises
+    ------
+    ScBridgeError
+        If a number is out of range.
+    """
+
+    anchors: int = 0
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.anchors, int) or self.anchors < 0:
+            raise ScBridgeError(
+                f"Reversible: anchors = {self.anchors!r}: must be a whole number from 0"
+            )
+        if self.tolerance is not None and not self.tolerance > 0:
+            raise ScBridgeError(f"Reversible: tolerance = {self.tolerance!r}: must be positive")
+
+    def run(
+        self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None = None
+    ) -> Bunch:
+        return run_with_tape(self, sequence, bunch, observer)
+
+    def record(
+        self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None
+    ) -> tuple[Bunch, ReversibleTape]:
+        n_stages = len(sequence.stages)
+        kept = {round(i * n_stages / (self.anchors + 1)) for i in range(self.anchors + 1)}
+        coordinates: dict[int, Tensor] = {}
+        cell_sizes: list[Tensor | None] = []
+        for stage in sequence.stages:
+            if stage.index in kept:
+                coordinates[stage.index] = bunch.coordinates
+            found = sequence.solve_field(stage, bunch)
+            cell_sizes.append(_cell_size(found, bunch))
+            bunch = run_stage(sequence, stage, bunch, observer, found)
+        coordinates[n_stages] = bunch.coordinates
+        tolerance = self.tolerance or DEFAULT_TOLERANCE[bunch.coordinates.dtype]
+        return bunch, ReversibleTape(sequence, bunch, coordinates, cell_sizes, tolerance)
+
+
+@dataclass
+class ReversibleTape:
+    """The first and last bunch, the anchors, and the cell sizes of every kick."""
+
+    sequence: KickedSequence
+    end: Bunch
+    coordinates: dict[int, Tensor]  # by stage, before its kick; the last one is the end
+    cell_sizes: list[Tensor | None]
+    tolerance: float
+
+    def tensors(self) -> list[Tensor]:
+        kept = list(self.coordinates.values())
+        # autograd holds them from here on
+        self.coordinates = dict.fromkeys(self.coordinates, torch.empty(0))
+        self.end = self.end.replace(coordinates=torch.zeros(()).to(kept[-1]).expand_as(kept[-1]))
+        return kept
+
+    def backwards(self, tensors: list[Tensor]) -> Iterator[Entry]:
+        kept = dict(zip(self.coordinates, tensors, strict=True))
+        bunch = self.end.replace(coordinates=kept[len(self.sequence.stages)])
+        for stage in reversed(self.sequence.stages):
+            with torch.no_grad():
+                bunch = stage.undo_maps(bunch)
+                field = self.sequence.solve_field(stage, bunch, self.cell_sizes[stage.index])
+                bunch = self.sequence.apply_kick(stage, bunch, sign=-1, field=field)
+            if stage.index in kept:
+                self._check(bunch, kept[stage.index], stage.index)
+                bunch = bunch.replace(coordinates=kept[stage.index])
+            yield Entry(stage, bunch, field)
+
+    def _check(self, bunch: Bunch, kept: Tensor, index: int) -> None:
+        """Refuse a rebuilt bunch that is too far from the one that was kept."""
+        difference = (bunch.coordinates - kept).abs().amax(-1)
+        scale = kept.square().mean(-1).sqrt()
+        error = difference / torch.where(scale > 0, scale, 1.0)
+        worst = error.reshape(-1, 6).amax(0)
+        largest = worst.max().item()
+        if not largest <= self.tolerance:
+            name = COORDINATES[int(worst.nan_to_num(nan=torch.inf).argmax())]
+            s = self.sequence.stages[index].s
+            raise ReconstructionError(
+                f"Reversible: {name} rebuilt at s = {s:.6g} m is off by {largest:.3g} of its rms, "
+                f"tolerance {self.tolerance:.3g}: the motion is chaotic or a map is not "
+                "invertible there; use more anchors, or Checkpoint"
+            )
+
+
+def _cell_size(field: Field | None, bunch: Bunch) -> Tensor | None:
+    """Cell sizes of a kick with the batch dimensions of the bunch, (..., 3)."""
+    if field is None:
+        return None
+    return field.grid.cell_size.reshape(*bunch.coordinates.shape[:-2], 3)

@@ -1,0 +1,81 @@
+"""Reversible checks its own reconstruction, and anchors bound its error."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import sc_bridge as scb
+from sc_bridge.footprint import SavedBytes
+from sc_bridge.lattice import Lattice, Record, ReferenceFields
+
+PROTON = ReferenceFields(mass0=938272089.43, q0=1.0, p0c=571e6)
+# Recomputed states differ from stored ones by rounding that grows with the kicks.
+AGREEMENT = 1e-8
+
+
+def channel(cells: int, intensity: float):
+    """A FODO channel with a kick in every element, and a round beam."""
+    records = {
+        "qf": Record("qf", "Quadrupole", {"length": 0.2, "k1": 4.0}),
+        "qd": Record("qd", "Quadrupole", {"length": 0.2, "k1": -4.0}),
+        "d": Record("d", "Drift", {"length": 0.3}),
+    }
+    names = ("qf", "d", "qd", "d") * cells
+    lattice = Lattice("channel", "xsuite-json", "", records, names, reference=PROTON)
+    sequence = scb.KickedSequence(
+        lattice, slicing=scb.KicksPerElement(1), space_charge=scb.SpaceCharge(grid=(16, 16, 16))
+    )
+    twiss = scb.Twiss(betx=2.5, alfx=-1.3, bety=1.0, alfy=0.6)
+    bunch = scb.gaussian(
+        sequence, 500, intensity, "1 um", "1 um", "1 m", sigma_delta=1e-4, twiss=twiss, seed=2
+    )
+    return sequence, bunch
+
+
+def gradient(sequence, bunch, adjoint):
+    strength = sequence["qf"].k1.requires_grad_()
+    start = bunch.coordinates.clone().requires_grad_()
+    out = scb.track(sequence, bunch.replace(coordinates=start), adjoint=adjoint)
+    found = torch.autograd.grad(out.sigma_x, [strength, start])
+    strength.requires_grad_(False)
+    return found
+
+
+def test_regular_motion_is_rebuilt_over_many_kicks():
+    sequence, bunch = channel(30, 5e9)
+    assert sequence.n_kicks == 120
+    expected = gradient(sequence, bunch, scb.Checkpoint(every=16))
+    found = gradient(sequence, bunch, scb.Reversible())
+    for ours, theirs in zip(found, expected, strict=True):
+        assert (ours - theirs).abs().max() < AGREEMENT * theirs.abs().max()
+
+
+def test_a_reconstruction_out_of_tolerance_is_refused_with_place_and_number():
+    sequence, bunch = channel(10, 5e9)
+    with pytest.raises(
+        scb.ReconstructionError,
+        match=r"rebuilt at s = 0 m is off by .* of its rms, tolerance 1e-18",
+    ):
+        gradient(sequence, bunch, scb.Reversible(tolerance=1e-18))
+
+
+def test_chaotic_motion_is_refused_and_anchors_mend_it():
+    sequence, bunch = channel(40, 2e14)  # far beyond what the channel can hold
+    tolerance = 1e-11
+    with pytest.raises(scb.ReconstructionError, match="the motion is chaotic"):
+        gradient(sequence, bunch, scb.Reversible(tolerance=tolerance))
+    found = gradient(sequence, bunch, scb.Reversible(anchors=40, tolerance=tolerance))
+    expected = gradient(sequence, bunch, scb.Checkpoint(every=16))
+    assert (found[0] - expected[0]).abs() < 1e-5 * expected[0].abs()
+
+
+def test_what_is_kept_does_not_grow_with_the_kicks():
+    kept = []
+    for cells in (2, 20):
+        sequence, bunch = channel(cells, 5e9)
+        sequence["qf"].k1.requires_grad_()
+        with SavedBytes() as saved:
+            scb.track(sequence, bunch, adjoint=scb.Reversible())
+        kept.append(saved.count)
+    assert kept[0] == kept[1]

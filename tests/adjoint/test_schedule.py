@@ -1,0 +1,78 @@
+"""The binomial schedule repeats as few stages as any schedule can."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+import sc_bridge as scb
+from sc_bridge.adjoint.checkpoint import advance_by, binomial_positions
+
+
+@cache
+def fewest(n_stages: int, slots: int) -> int:
+    """Stages run again by the best schedule, by dynamic programming over all splits."""
+    if n_stages <= 1:
+        return 0
+    if slots == 0:
+        return n_stages * (n_stages - 1) // 2
+    return min(
+        middle + fewest(n_stages - middle, slots - 1) + fewest(middle, slots)
+        for middle in range(1, n_stages)
+    )
+
+
+def ours(n_stages: int, slots: int) -> int:
+    if n_stages <= 1:
+        return 0
+    if slots == 0:
+        return n_stages * (n_stages - 1) // 2
+    middle = advance_by(n_stages, slots)
+    return middle + ours(n_stages - middle, slots - 1) + ours(middle, slots)
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3, 5])
+def test_schedule_is_optimal(slots):
+    for n_stages in range(1, 40):
+        assert ours(n_stages, slots) == fewest(n_stages, slots)
+
+
+def test_first_pass_keeps_as_many_bunches_as_there_are_slots():
+    positions = binomial_positions(100, 4)
+    assert positions[0] == 0
+    assert len(positions) == 5
+    assert positions == sorted(set(positions))
+    assert binomial_positions(3, 10) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "give one of every= and memory="),
+        ({"every": 2, "memory": "1 GB"}, "give one of every= and memory="),
+        ({"every": 0}, "every = 0: must be a whole number from 1"),
+        ({"every": 1.5}, "every = 1.5"),
+    ],
+)
+def test_contradictory_checkpoints_are_refused(arguments, message):
+    with pytest.raises(scb.ScBridgeError, match=message):
+        scb.Checkpoint(**arguments)
+
+
+def test_memory_needs_a_unit():
+    with pytest.raises(scb.UnitError, match="memory"):
+        scb.Checkpoint(memory="4")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"anchors": -1}, "anchors = -1: must be a whole number from 0"),
+        ({"anchors": 1.5}, "anchors = 1.5"),
+        ({"tolerance": 0.0}, "tolerance = 0.0: must be positive"),
+    ],
+)
+def test_reversible_numbers_out_of_range_are_refused(arguments, message):
+    with pytest.raises(scb.ScBridgeError, match=message):
+        scb.Reversible(**arguments)
