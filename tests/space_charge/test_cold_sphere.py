@@ -139,7 +139,8 @@ def test_closed_form_has_the_published_numbers():
 @pytest.mark.parametrize(
     ("s", "kicks", "n", "grid", "tolerance"),
     [
-        pytest.param(DOUBLING_LENGTH, 30, 10_000, 32, 0.02, id="small"),
+        # the derivative by the radius is a difference of two terms five times as large
+        pytest.param(DOUBLING_LENGTH, 30, 10_000, 32, 0.07, id="small"),
         pytest.param(DOUBLING_LENGTH, 30, 100_000, 64, 0.01, id="doubling", marks=pytest.mark.slow),
         pytest.param(5.5, 60, 100_000, 64, 0.01, id="5.5 m", marks=pytest.mark.slow),
     ],

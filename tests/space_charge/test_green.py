@@ -88,7 +88,7 @@ def test_cells_of_equal_proportions_share_one_transform():
     like = torch.zeros(1)
     nodes = (8, 8, 8)
     first = green.green_transform(nodes, torch.tensor([[1e-3, 2e-3, 4e-3]]).double(), like)
-    rung = 2.0**0.25
+    rung = 2.0**0.125
     second = green.green_transform(nodes, torch.tensor([[1e-3, 2e-3, 4e-3]]).double() * rung, like)
     assert first.data_ptr() == second.data_ptr()
     assert first.dtype == torch.float32

@@ -27,7 +27,7 @@ def covering(bunch: Bunch, settings: SpaceCharge = SETTINGS) -> tuple[float, ...
 
 def test_cell_sizes_are_rungs_of_a_ladder():
     for size in covering(gaussian_bunch()):
-        rung = 4.0 * math.log2(size)
+        rung = 8.0 * math.log2(size)
         assert abs(rung - round(rung)) < 1e-12
 
 
@@ -42,7 +42,7 @@ def test_grid_covers_every_particle_with_two_cells_to_spare_and_not_much_more():
     for axis, n in enumerate(SETTINGS.grid):
         assert cells[axis].min() >= 2.0 and cells[axis].max() <= n - 3.0
         reach = (cells[axis] - (n - 1) / 2).abs().max()
-        assert reach * 2**0.25 >= (n - 1) / 2 - 2.0
+        assert reach * 2**0.125 >= (n - 1) / 2 - 2.0
 
 
 def test_cell_sizes_do_not_change_with_small_changes_of_the_bunch():
