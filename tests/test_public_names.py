@@ -15,8 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PUBLIC = {
     "sc_bridge": """
-        Audit AuditError Bunch BunchError ElementError ExpressionError KickedSequence
-        KicksPerElement Lattice LatticeError MaxSpacing RecordAll Reference ScBridgeError
+        Audit AuditError Bunch BunchError Checkpoint ElementError ExpressionError KickedSequence
+        KicksPerElement Lattice LatticeError MaxSpacing ReconstructionError RecordAll
+        Reference Reversible ScBridgeError
         SpaceCharge SpaceChargeError StoreStates StudyError Twiss UnitError gaussian periodic_twiss
         read_lattice reference track
     """,
