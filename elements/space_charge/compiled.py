@@ -25,6 +25,9 @@ GRIDS_LIMIT = 2**30
 
 # Nodes up to which one thread transforms as fast as several.
 SMALL_GRID = 32**3
+# Bytes of the doubled grid that are transformed along x at once; of larger ones, slabs.
+WHOLE = 2**25
+SLAB = 2**22
 # Bytes from which large pages are asked for.
 LARGE = 2**22
 
@@ -99,10 +102,11 @@ class Compiled:
         potential: Tensor,
         gradient: Tensor,
         grid: Grid,
+        wants_weight: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Adjoint of deposit, solve and kick on a fixed grid: see `torch_operations.adjoint`."""
         result = self._empty(coordinates)
-        weights = result.new_empty(weight.shape)
+        weights = result.new_empty(weight.shape if wants_weight else (0,))
         totals = np.zeros((coordinates.shape[0], 7))
         for index, common in self._each(coordinates, gamma0, grid):
             incoming: dict[str, Any] = {
@@ -132,29 +136,37 @@ class Compiled:
                 adjoint=adjoint.numpy(),
                 threads=self._threads(coordinates, grid, 0),
                 result=result[index].numpy(),
-                weights=weights[index].numpy(),
+                weights=weights[index].numpy() if wants_weight else None,
                 totals=totals[index],
             )
         return result, weights, torch.from_numpy(totals)
 
     def _solve(self, charge: np.ndarray, out: Tensor, grid: Grid, index: int) -> None:
-        """Convolve on the doubled grid; rows that are zero or not needed are not transformed."""
+        """Convolve on the doubled grid; rows that are zero or not needed are not transformed.
+
+        Along x, a slab at a time goes there and back while it is in the cache.
+        """
         nx, ny, nz = grid.nodes
         threads = torch.get_num_threads() if charge.size > SMALL_GRID else 1
         octant = green_transform(grid.nodes, grid.cell_size[index : index + 1], out)[0]
+        options = {"overwrite_x": True, "workers": threads}
         spectrum = _fft.rfft(charge, 2 * nz, axis=2, workers=threads)
         spectrum = _fft.fft(spectrum, 2 * ny, axis=1, workers=threads)
-        spectrum = _fft.fft(spectrum, 2 * nx, axis=0, workers=threads)
-        self._call(
-            "filter",
-            dtype=out.dtype,
-            spectrum=spectrum.view(charge.dtype),
-            octant=octant.numpy(),
-            nodes=np.array(grid.nodes, np.int64),
-            threads=threads,
-        )
-        options = {"overwrite_x": True, "workers": threads}
-        spectrum = _fft.ifft(spectrum, axis=0, **options)[:nx]
+        row = 2 * nx * spectrum[0, 0].nbytes
+        rows = 2 * ny if 2 * ny * row <= WHOLE else max(1, SLAB // row)
+        for first in range(0, 2 * ny, rows):
+            slab = _fft.fft(spectrum[:, first : first + rows], 2 * nx, axis=0, workers=threads)
+            self._call(
+                "filter",
+                dtype=out.dtype,
+                spectrum=slab.view(charge.dtype),
+                octant=octant.numpy(),
+                nodes=np.array(grid.nodes, np.int64),
+                first=first,
+                rows=slab.shape[1],
+                threads=threads,
+            )
+            spectrum[:, first : first + rows] = _fft.ifft(slab, axis=0, **options)[:nx]
         spectrum = _fft.ifft(spectrum, axis=1, **options)[:, :ny]
         out.copy_(torch.from_numpy(_fft.irfft(spectrum, 2 * nz, axis=2, **options)[..., :nz]))
 

@@ -92,8 +92,11 @@ class _Kick(torch.autograd.Function):
         if torch.is_grad_enabled():
             return *_differentiable_adjoint(inputs, gradient, ctx.grid), None, None
         _, cell_size, centre, alive = ctx.grid
-        found = _adjoint(*inputs, potential, gradient, cell_size, centre, alive)
-        return *found, None, None
+        wants_weight = ctx.needs_input_grad[1]
+        result, weights, *others = _adjoint(
+            *inputs, potential, gradient, cell_size, centre, alive, wants_weight
+        )
+        return result, weights if wants_weight else None, *others, None, None
 
 
 @torch.library.custom_op("sc_bridge::space_charge_adjoint", mutates_args=())
@@ -107,13 +110,14 @@ def _adjoint(
     cell_size: Tensor,
     centre: Tensor,
     alive: Tensor | None,
+    wants_weight: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The backward pass; an operator, so that torch can map it over many gradients."""
     nx, ny, nz = potential.shape[1:]
     grid = Grid((nx, ny, nz), cell_size, centre, alive)
     backend = backend_for(coordinates.device)
     result, weights, totals = backend.adjoint(
-        coordinates, weight, gamma0, factor, potential, gradient, grid
+        coordinates, weight, gamma0, factor, potential, gradient, grid, wants_weight
     )
     _subtract_mean(result, totals[:, :3], grid)
     stretch = totals[:, 6] / cell_size[:, 2].to(totals)

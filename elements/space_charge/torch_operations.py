@@ -49,6 +49,7 @@ def adjoint(
     potential: Tensor,
     gradient: Tensor,
     grid: Grid,
+    wants_weight: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Adjoint of deposit, solve and kick on a fixed grid.
 
@@ -56,7 +57,7 @@ def adjoint(
     -------
     result : Tensor, (batch, 6, n_particles)
         Gradient of the incoming coordinates; the mean's share is not yet subtracted.
-    weights : Tensor, (batch, n_particles)
+    weights : Tensor, (batch, n_particles), or (0,) if nobody asks
     totals : Tensor, (batch, 7), float64
         Sums over particles of the position gradients (3), of the gradients of the factors
         (3), and of zeta's gradient times its offset over cells per metre.
@@ -77,7 +78,9 @@ def adjoint(
     moved = _living(in_cells * per_metre.to(in_cells.dtype).unsqueeze(-1), grid, -2)
     result = gradient.clone()
     result[:, 0::2] += moved
-    weights = _living(gather(adjoint_potential[None], on)[0], grid)
+    weights = coordinates.new_empty(0)
+    if wants_weight:
+        weights = _living(gather(adjoint_potential[None], on)[0], grid)
     factors = (gather(slopes, on).movedim(0, 1) * incoming).sum(-1)
     offset = _living(coordinates[:, 4] - grid.centre[:, 2:].to(coordinates.dtype), grid)
     stretch = (in_cells[:, 2] * offset).sum(-1, keepdim=True)

@@ -78,7 +78,10 @@ SIGNATURES: dict[str, tuple[str | None, str]] = {
         "nodes:int64* potential:REAL* adjoint:REAL* gradient:REAL* factor:float64* threads:int64 "
         "result:REAL* weights:REAL* totals:float64*",
     ),
-    "filter": (None, "spectrum:REAL* octant:REAL* nodes:int64* threads:int64"),
+    "filter": (
+        None,
+        "spectrum:REAL* octant:REAL* nodes:int64* first:int64 rows:int64 threads:int64",
+    ),
 }
 
 
