@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,122 +16,13 @@ from .errors import ElementError
 from .integrators import YOSHIDA_4, YOSHIDA_6, compose, steps_for
 from .multipole import curvature_kick, is_inactive, multipole_kick
 from .reference import Reference
-from .special import arcsine_ratio, sinc
+from .sector import STRAIGHT, PolarDrift, exact_sector, integrated_dipole
 
-# Below this curvature [1/m] Xsuite takes the frame to be straight.
-_STRAIGHT = 1e-8
 # Xsuite aims at a kick every half thousandth of a turn, with its own rounded pi.
 _ANGLE_PER_KICK = 0.5e-3
 _XSUITE_PI = 3.14159
 
 EdgeModel = Literal["linear", "suppressed"]
-
-
-class _Frame(NamedTuple):
-    """The entry face of a piece of sector, seen from its exit face."""
-
-    cosine: Tensor
-    sine: Tensor
-    sagitta: Tensor  # (1 - cos)/h
-    width: Tensor  # sin/h
-    h: Tensor
-
-    @classmethod
-    def of(cls, length: Tensor, h: Tensor) -> _Frame:
-        angle = h * length
-        cosine, sine = torch.cos(angle), torch.sin(angle)
-        half = torch.sin(0.5 * angle)
-        if bool((h.detach().abs() > _STRAIGHT).all()):
-            return cls(cosine, sine, 2.0 * half**2 / h, sine / h, h)
-        sagitta = 0.5 * h * length**2 * sinc(0.5 * angle) ** 2
-        return cls(cosine, sine, sagitta, length * sinc(angle), h)
-
-
-class _Motion(NamedTuple):
-    """A particle at the entry face, in the exit face's frame, with what the field leaves alone."""
-
-    x: Tensor
-    px: Tensor
-    pz: Tensor
-    distance: Tensor  # to go to the exit face, along its normal
-
-    @classmethod
-    def of(cls, state: State, momentum: Tensor, frame: _Frame) -> _Motion:
-        pz = torch.sqrt(momentum**2 - state.px**2 - state.py**2)
-        return cls(
-            state.x * frame.cosine - frame.sagitta,
-            state.px * frame.cosine + pz * frame.sine,
-            pz * frame.cosine - state.px * frame.sine,
-            (1.0 + frame.h * state.x) * frame.width,
-        )
-
-
-def exact_sector(
-    state: State, reference: Reference, length: Tensor, h: Tensor, k0: Tensor
-) -> State:
-    """Uniform field k0 in a frame of curvature h, in closed form.
-
-    Seen in the frame of the exit face the motion is a circle that starts on the tilted entry
-    face: the same algebra serves polar drift (k0 = 0), straight bend (h = 0) and drift, and
-    no denominator vanishes between them.
-
-    Validity: exact as long as the particle goes forward at both faces.
-
-    References
-    ----------
-    Forest, Beam Dynamics (1998), section 12.2: the same circle; here in difference form.
-    """
-    delta = delta_of(state.pzeta, reference)
-    motion = _Motion.of(state, 1.0 + delta, _Frame.of(length, h))
-    px = motion.px - k0 * motion.distance
-    in_plane_squared = (1.0 + delta) ** 2 - state.py**2
-    sideways = (
-        motion.distance * (motion.px + px) / (motion.pz + torch.sqrt(in_plane_squared - px**2))
-    )
-    in_plane = torch.sqrt(in_plane_squared)
-    # the sign of a negative body survives in the distance, not in the chord
-    chord = torch.sqrt(motion.distance**2 + sideways**2) * torch.sign(motion.distance)
-    arc = chord * arcsine_ratio(0.5 * k0 * chord / in_plane)
-    slowness = rvv_minus_one(state.pzeta, delta, reference)
-    excess = (1.0 + delta) * arc / in_plane - length
-    return State(
-        motion.x + sideways,
-        px,
-        state.y + state.py / in_plane * arc,
-        state.py,
-        state.zeta + (length * slowness - excess) / (1.0 + slowness),
-        state.pzeta,
-    )
-
-
-class _PolarDrift:
-    """Field-free flight through pieces of a sector at constant energy.
-
-    What depends on the energy or on the piece alone is computed once.
-    """
-
-    def __init__(self, pzeta: Tensor, reference: Reference, length: Tensor, h: Tensor) -> None:
-        delta = delta_of(pzeta, reference)
-        self.momentum = 1.0 + delta
-        self.slowness = rvv_minus_one(pzeta, delta, reference)
-        self.length, self.h = length, h
-        self.frames: dict[float, _Frame] = {}
-
-    def __call__(self, state: State, fraction: float) -> State:
-        length = self.length * fraction
-        if fraction not in self.frames:
-            self.frames[fraction] = _Frame.of(length, self.h)
-        motion = _Motion.of(state, self.momentum, self.frames[fraction])
-        flight = motion.distance / motion.pz
-        excess = self.momentum * flight - length
-        return State(
-            motion.x + motion.px * flight,
-            motion.px,
-            state.y + state.py * flight,
-            state.py,
-            state.zeta + (length * self.slowness - excess) / (1.0 + self.slowness),
-            state.pzeta,
-        )
 
 
 class _FromAngle:
@@ -251,13 +142,16 @@ class Bend(Element):
         if self.model == "exact":
             self._refuse_multipoles()
             return exact_sector(state, reference, length * weight, h, k0)
-        if bool((h.detach().abs() < _STRAIGHT).all()):
+        if bool((h.detach().abs() < STRAIGHT).all()):
             return self._straight_body(state, reference, weight)
+        if is_inactive(self.k1, self.k2, self.knl, self.ksl):
+            steps = self._steps(weight)
+            return integrated_dipole(state, reference, length * weight, h, k0, steps)
 
         def bend_kick(state: State, fraction: float) -> State:
             return state._replace(px=state.px - k0 * length * fraction)
 
-        rotate = _PolarDrift(state.pzeta, reference, length, h)
+        rotate = PolarDrift(state.pzeta, reference, length, h)
 
         def bend(state: State, fraction: float) -> State:
             return compose(state, rotate, bend_kick, fraction, YOSHIDA_4, 1)
@@ -311,7 +205,7 @@ class Bend(Element):
         """Steps of Yoshida-6, by Xsuite's rule for the number of kicks."""
         if self.num_multipole_kicks:
             return steps_for(math.ceil(self.num_multipole_kicks * abs(weight)), YOSHIDA_6)
-        circumference = 2.0 * _XSUITE_PI / self.h.detach().abs().max().clamp_min(_STRAIGHT).item()
+        circumference = 2.0 * _XSUITE_PI / self.h.detach().abs().max().clamp_min(STRAIGHT).item()
         length = abs(self.length.detach().max().item() * weight)
         return steps_for(max(1, int(length / circumference / _ANGLE_PER_KICK)), YOSHIDA_6)
 

@@ -11,11 +11,9 @@ Yoshida, Phys. Lett. A 150, 262 (1990): table 1, solution A (order 6); eq. 2.11 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeVar
 
-from .base import State
-
-Stage: TypeAlias = Callable[[State, float], State]
+Motion = TypeVar("Motion")
 
 YOSHIDA_4 = (1.3512071919596578, -1.7024143839193155, 1.3512071919596578)
 YOSHIDA_6 = (
@@ -31,13 +29,13 @@ UNIFORM = (1.0,)
 
 
 def compose(
-    state: State,
-    drift: Stage,
-    kick: Stage,
+    state: Motion,
+    drift: Callable[[Motion, float], Motion],
+    kick: Callable[[Motion, float], Motion],
     weight: float,
     scheme: tuple[float, ...],
     steps: int,
-) -> State:
+) -> Motion:
     """Apply `steps` equal steps of a scheme over a fraction `weight` of the body.
 
     Each kick of the scheme sits between two half drifts of its own weight; neighbouring
