@@ -114,7 +114,6 @@ def run_study(study: Study, progress: Progress = _silent) -> Outcome:
     start = make_bunch(study, sequence, inputs)
     clock.stage("build")
     trace = _Trace(sequence.n_kicks, progress)
-    trace(0.0, start.detach(), 0)
     saved = SavedBytes()
     with torch.set_grad_enabled(bool(inputs)), saved:
         end = track(sequence, start, observer=trace)
@@ -205,8 +204,6 @@ class _Trace:
         self.progress = progress
 
     def __call__(self, s: float, bunch: Bunch, done: int) -> None:
-        if s == 0.0 and self.along_s["s"]:
-            return  # the start is known
         self.progress("tracking", done, self.n_kicks)
         self.along_s["s"].append(s)
         with torch.no_grad():
