@@ -1,10 +1,10 @@
 """Deposit and gather: particles to nodes and back with the same weights.
 
 The two are adjoint to each other, so that a bunch exerts no net force on itself.
-First-order splines ("cloud-in-cell"): Hockney & Eastwood, Computer Simulation Using
-Particles (1988), section 5-3.
+First-order splines ("cloud-in-cell") or second-order ones ("triangular-shaped cloud"):
+Hockney & Eastwood, Computer Simulation Using Particles (1988), section 5-3.
 
-Cost: 8 nodes a particle, linear in particles; the plain operations keep the indices and
+Cost: 8 or 27 nodes a particle, linear in particles; the plain operations keep the indices and
 weights of all of them for the backward pass.
 """
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from .. import sums
+from .settings import Shape
 
 
 class Stencil(NamedTuple):
@@ -28,14 +29,47 @@ class Stencil(NamedTuple):
     weight: Tensor
 
 
-def stencil(cells: Tensor, nodes: tuple[int, int, int]) -> Stencil:
-    """Find the eight nodes around every particle and its cloud-in-cell weights.
+def weights_along(cells: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
+    """First node and weights of a particle along each axis.
+
+    Parameters
+    ----------
+    cells : Tensor, (batch, 3, n_particles)
+    shape : {"cic", "tsc"}
+
+    Returns
+    -------
+    first : Tensor, (batch, 3, n_particles), int64
+    weights : Tensor, (batch, 3, n_particles, 2 or 3)
+        They add up to 1.
+    """
+    if shape == "cic":
+        first = torch.floor(cells.detach())
+        fraction = cells - first
+        return first.long(), torch.stack((1.0 - fraction, fraction), dim=-1)
+    nearest = torch.floor(cells.detach() + 0.5)
+    off = cells - nearest
+    weights = (0.5 * (0.5 - off) ** 2, 0.75 - off**2, 0.5 * (0.5 + off) ** 2)
+    return nearest.long() - 1, torch.stack(weights, dim=-1)
+
+
+def slopes_along(cells: Tensor, shape: Shape) -> Tensor:
+    """Derivative of `weights_along` by the position in cells, (batch, 3, n_particles, 2 or 3)."""
+    if shape == "cic":
+        return cells.new_tensor([-1.0, 1.0]).expand(*cells.shape, 2)
+    off = cells - torch.floor(cells + 0.5)
+    return torch.stack((off - 0.5, -2.0 * off, off + 0.5), dim=-1)
+
+
+def stencil(cells: Tensor, nodes: tuple[int, int, int], shape: Shape = "cic") -> Stencil:
+    """Find the nodes around every particle and its weights on them.
 
     Parameters
     ----------
     cells : Tensor, (batch, 3, n_particles)
         Positions counted in cells from the first node, all inside the grid.
     nodes : tuple of int, (nx, ny, nz)
+    shape : {"cic", "tsc"}
 
     Returns
     -------
@@ -43,14 +77,13 @@ def stencil(cells: Tensor, nodes: tuple[int, int, int]) -> Stencil:
         The weights of a particle add up to 1; gradients flow through them.
     """
     _, ny, nz = nodes
-    lower = torch.floor(cells.detach())
-    fraction = cells - lower
-    wx, wy, wz = torch.stack((1.0 - fraction, fraction), dim=-1).unbind(-3)
+    first, weights = weights_along(cells, shape)
+    wx, wy, wz = weights.unbind(-3)
     weight = wx[..., :, None, None] * (wy[..., :, None] * wz[..., None, :])[..., None, :, :]
-    ix, iy, iz = lower.long().unbind(-2)
+    ix, iy, iz = first.unbind(-2)
     batch = torch.arange(cells.shape[0], device=cells.device).unsqueeze(-1)
     base = ((batch * nodes[0] + ix) * ny + iy) * nz + iz
-    step = torch.arange(2, device=cells.device)
+    step = torch.arange(weights.shape[-1], device=cells.device)
     corner = ((step[:, None, None] * ny + step[:, None]) * nz + step).flatten()
     return Stencil(base.unsqueeze(-1) + corner, weight.flatten(-3))
 

@@ -29,6 +29,7 @@ from . import kernels, torch_operations
 from .compiled import Compiled
 from .grid import Grid
 from .plain import plain_kick
+from .settings import Shape
 
 Backend = Compiled | ModuleType
 
@@ -40,9 +41,9 @@ def is_usable(coordinates: Tensor) -> bool:
     return forward_ad.unpack_dual(coordinates).tangent is None
 
 
-def backend_for(device: torch.device) -> Backend:
-    """C kernels on the CPU where they can be had, torch operations elsewhere."""
-    if device.type == "cpu" and (found := kernels.load()) is not None:
+def backend_for(device: torch.device, shape: Shape = "cic") -> Backend:
+    """C kernels for cloud-in-cell on the CPU where they can be had, else torch operations."""
+    if device.type == "cpu" and shape == "cic" and (found := kernels.load()) is not None:
         return Compiled(found)
     return torch_operations
 
@@ -64,7 +65,7 @@ def fused_kick(
 
 def scaled_field(coordinates: Tensor, weight: Tensor, gamma0: Tensor, grid: Grid) -> Tensor:
     """Scaled potential of a bunch on the nodes, (batch, nx, ny, nz), without gradients."""
-    return backend_for(coordinates.device).field(coordinates, weight, gamma0, grid)
+    return backend_for(coordinates.device, grid.shape).field(coordinates, weight, gamma0, grid)
 
 
 class _Kick(torch.autograd.Function):
@@ -78,7 +79,7 @@ class _Kick(torch.autograd.Function):
         grid: Grid,
         potential: Tensor | None,
     ) -> Tensor:
-        backend = backend_for(coordinates.device)
+        backend = backend_for(coordinates.device, grid.shape)
         field = potential
         if field is None:
             field = backend.field(coordinates, weight, gamma0, grid)
@@ -91,10 +92,9 @@ class _Kick(torch.autograd.Function):
         *inputs, potential = ctx.saved_tensors
         if torch.is_grad_enabled():
             return *_differentiable_adjoint(inputs, gradient, ctx.grid), None, None
-        _, cell_size, centre, alive = ctx.grid
         wants_weight = ctx.needs_input_grad[1]
         result, weights, *others = _adjoint(
-            *inputs, potential, gradient, cell_size, centre, alive, wants_weight
+            *inputs, potential, gradient, *ctx.grid[1:], wants_weight
         )
         return result, weights if wants_weight else None, *others, None, None
 
@@ -110,16 +110,20 @@ def _adjoint(
     cell_size: Tensor,
     centre: Tensor,
     alive: Tensor | None,
+    shape: str,
+    follows: bool,
     wants_weight: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The backward pass; an operator, so that torch can map it over many gradients."""
     nx, ny, nz = potential.shape[1:]
-    grid = Grid((nx, ny, nz), cell_size, centre, alive)
-    backend = backend_for(coordinates.device)
+    known: Shape = "tsc" if shape == "tsc" else "cic"
+    grid = Grid((nx, ny, nz), cell_size, centre, alive, known, follows)
+    backend = backend_for(coordinates.device, grid.shape)
     result, weights, totals = backend.adjoint(
         coordinates, weight, gamma0, factor, potential, gradient, grid, wants_weight
     )
-    _subtract_mean(result, totals[:, :3], grid)
+    if follows:
+        _subtract_mean(result, totals[:, :3], grid)
     stretch = totals[:, 6] / cell_size[:, 2].to(totals)
     return result, weights, stretch, totals[:, 3:6].clone()
 

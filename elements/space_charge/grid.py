@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .. import sums
 from ..errors import SpaceChargeError
+from .settings import Range, Shape, SpaceCharge
 
 CellSize: TypeAlias = tuple[float, float, float] | Tensor
 
@@ -26,7 +27,7 @@ RUNGS_PER_OCTAVE = 8
 # Cells between the outermost particle and the face of the grid when cell sizes are chosen, and
 # the least that the field needs: centred differences on every node that a particle touches.
 SPARE_CELLS = 2.0
-LEAST_SPARE_CELLS = 1.0
+LEAST_SPARE_CELLS = {"cic": 1.0, "tsc": 1.5}
 # A flat bunch gets cells of this fraction of its longest ones: well below any real aspect ratio.
 FLATTEST = 2.0**-17
 # Extents below this many roundings of the coordinates are noise, and count as flat.
@@ -48,12 +49,18 @@ class Grid(NamedTuple):
         Mean of x, y and zeta (not stretched), without gradients.
     alive : Tensor, (batch, n_particles), bool, or None
         None if every particle is alive.
+    shape : {"cic", "tsc"}
+        Of the cloud that a particle is on the nodes.
+    follows : bool
+        Whether the centre is the mean of the living particles, and moves with it.
     """
 
     nodes: tuple[int, int, int]
     cell_size: Tensor
     centre: Tensor
     alive: Tensor | None
+    shape: Shape = "cic"
+    follows: bool = True
 
     @property
     def half_width(self) -> Tensor:
@@ -83,7 +90,7 @@ class Grid(NamedTuple):
     def is_inside(self, cells: Tensor) -> Tensor:
         """Whether a position counted in cells has one spare cell, (..., 3, n) -> (..., n)."""
         reach = self.half_width.to(cells.dtype).unsqueeze(-1)
-        return ((cells - reach).abs() <= reach - LEAST_SPARE_CELLS).all(-2)
+        return ((cells - reach).abs() <= reach - LEAST_SPARE_CELLS[self.shape]).all(-2)
 
 
 def half_width(nodes: tuple[int, int, int], like: Tensor) -> Tensor:
@@ -95,12 +102,13 @@ def grid_around(
     position: Tensor,
     gamma0: Tensor,
     alive: Tensor | None,
-    nodes: tuple[int, int, int],
+    settings: SpaceCharge,
     cell_size: Tensor | None = None,
 ) -> Grid:
     """Put a grid around the living particles of every bunch of a batch.
 
-    Cell sizes are the smallest rungs of the ladder that leave two cells to spare.
+    Cell sizes are the smallest rungs of the ladder that leave two cells to spare, unless the
+    settings fix the grid.
 
     Parameters
     ----------
@@ -108,7 +116,7 @@ def grid_around(
         x, y and zeta (not stretched).
     gamma0 : Tensor, (batch,)
     alive : Tensor, (batch, n_particles), bool, or None
-    nodes : tuple of int, (nx, ny, nz)
+    settings : SpaceCharge
     cell_size : Tensor, (batch, 3), float64, m, optional
         Used instead of the ladder.
 
@@ -117,6 +125,9 @@ def grid_around(
     SpaceChargeError
         If a living particle has no finite position and the cell sizes are to follow it.
     """
+    nodes, shape = settings.grid, settings.shape
+    if settings.ranges is not None:
+        return _fixed_grid(gamma0, alive, settings, settings.ranges)
     with torch.no_grad():
         mask = None if alive is None else alive.unsqueeze(-2)
         centre = sums.plain_mean(position, mask)
@@ -124,7 +135,18 @@ def grid_around(
             if mask is not None:
                 position = torch.where(mask, position, centre.unsqueeze(-1))
             cell_size = _ladder_cell_size(sums.span(position), centre, gamma0, nodes)
-        return Grid(nodes, cell_size, centre.to(torch.float64), alive)
+        return Grid(nodes, cell_size, centre.to(torch.float64), alive, shape)
+
+
+def _fixed_grid(
+    gamma0: Tensor, alive: Tensor | None, settings: SpaceCharge, ranges: tuple[Range, Range, Range]
+) -> Grid:
+    gamma0 = gamma0.detach().to(torch.float64)
+    first, last = gamma0.new_tensor(ranges).unbind(-1)
+    size = (last - first) / (2.0 * half_width(settings.grid, gamma0))
+    stretch = torch.stack((torch.ones_like(gamma0), torch.ones_like(gamma0), gamma0), dim=-1)
+    centre = (0.5 * (first + last)).expand_as(stretch)
+    return Grid(settings.grid, size * stretch, centre, alive, settings.shape, follows=False)
 
 
 def _ladder_cell_size(

@@ -123,7 +123,7 @@ def cell_sizes(bunch: Bunch, settings: SpaceCharge) -> CellSize:
     batch = _batch_of(bunch)
     source = _Source.of(bunch.detach(), batch)
     position = source.coordinates[:, 0::2]
-    size = grid_around(position, source.gamma0, source.alive, settings.grid).cell_size
+    size = grid_around(position, source.gamma0, source.alive, settings).cell_size
     if batch:
         return size.view(*batch, 3)
     hx, hy, hz = size[0].tolist()
@@ -145,7 +145,7 @@ def _source_and_grid(
     if size is not None:
         size = size.expand(*batch, 3).reshape(-1, 3)
     position = source.coordinates[:, 0::2]
-    grid = grid_around(position, source.gamma0, source.alive, settings.grid, size)
+    grid = grid_around(position, source.gamma0, source.alive, settings, size)
     return source, grid, batch
 
 

@@ -45,14 +45,17 @@ def plain_kick(
         # lost particles may hold anything, even NaN, and must not reach a gradient
         position = torch.where(alive, position, 0.0)
         weight = torch.where(grid.alive, weight, 0.0)
-    offset = position - sums.plain_mean(position, alive).unsqueeze(-1)
+    centre = grid.centre.to(position.dtype)
+    if grid.follows:
+        centre = sums.plain_mean(position, alive)
+    offset = position - centre.unsqueeze(-1)
     if alive is not None:
         offset = torch.where(alive, offset, 0.0)
     per_metre = grid.cells_per_metre(gamma0).to(offset.dtype).unsqueeze(-1)
     cells = offset * per_metre + grid.half_width.to(offset.dtype).unsqueeze(-1)
     inside = grid.is_inside(cells.detach())
     grid.refuse_outside(int((~inside).sum()), inside.numel())
-    on = stencil(cells, grid.nodes)
+    on = stencil(cells, grid.nodes, grid.shape)
     charge = deposit(weight, on, grid.nodes)
     field = centred_differences(scaled_potential(charge, grid.cell_size))
     kick = gather(field, on).movedim(0, 1) * factor.to(offset.dtype).unsqueeze(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -12,6 +13,8 @@ SMALLEST_GRID = 8
 
 
 Implementation: TypeAlias = Literal["fused", "plain"]
+Shape: TypeAlias = Literal["cic", "tsc"]
+Range: TypeAlias = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -21,13 +24,21 @@ class SpaceCharge:
     Parameters
     ----------
     grid : tuple of int, (nx, ny, nz)
-        Number of nodes; they may differ. The grid follows the bunch.
+        Number of nodes; they may differ.
     longitudinal : bool
         Whether pzeta is kicked as well as px and py.
     implementation : {"fused", "plain"}
         "fused" has the adjoint written by hand, and C kernels on the CPU; where only plain
         operations work (forward mode, `torch.func`, second derivatives) it falls back to
         them. "plain" always uses them.
+
+    shape : {"cic", "tsc"}
+        Cloud-in-cell, or the quadratic triangular-shaped cloud: its forces are smooth, so
+        that gradients are continuous, for 27 nodes a particle instead of 8, and without C
+        kernels.
+    x_range, y_range, z_range : tuple of float, m, optional
+        First and last node of a grid that stays where it is, in x, y and zeta; all three or
+        none. By default the grid follows the bunch.
 
     Cost: "fused" keeps the 6 coordinates of every particle, which the state shares, and one
     number a node for the backward pass; "plain" about 400 bytes a particle and 30 a node.
@@ -44,6 +55,10 @@ class SpaceCharge:
     grid: tuple[int, int, int] = (32, 32, 32)
     longitudinal: bool = True
     implementation: Implementation = "fused"
+    shape: Shape = "cic"
+    x_range: Range | None = None
+    y_range: Range | None = None
+    z_range: Range | None = None
 
     def __post_init__(self) -> None:
         nodes = tuple(self.grid)
@@ -54,8 +69,34 @@ class SpaceCharge:
                 f"of at least {SMALLEST_GRID}"
             )
         object.__setattr__(self, "grid", nodes)
-        if self.implementation not in get_args(Implementation):
+        for name, known in (("implementation", Implementation), ("shape", Shape)):
+            if getattr(self, name) not in get_args(known):
+                raise SpaceChargeError(
+                    f"space charge: {name} = {getattr(self, name)!r}: "
+                    f"must be one of {', '.join(map(repr, get_args(known)))}"
+                )
+        self._check_ranges()
+
+    def _check_ranges(self) -> None:
+        given = {name: getattr(self, name) for name in ("x_range", "y_range", "z_range")}
+        missing = [name for name, value in given.items() if value is None]
+        if len(missing) in (1, 2):
             raise SpaceChargeError(
-                f"space charge: implementation = {self.implementation!r}: "
-                f"must be one of {', '.join(map(repr, get_args(Implementation)))}"
+                f"space charge: {', '.join(missing)} missing: a fixed grid needs x_range, "
+                "y_range and z_range; without any of them it follows the bunch"
             )
+        for name, value in given.items():
+            wrong = value is not None and not (
+                len(value) == 2 and all(map(math.isfinite, value)) and value[0] < value[1]
+            )
+            if wrong:
+                raise SpaceChargeError(
+                    f"space charge: {name} = {value} m: must be two finite numbers, first < last"
+                )
+
+    @property
+    def ranges(self) -> tuple[Range, Range, Range] | None:
+        """First and last node of a fixed grid in x, y and zeta; None if it follows the bunch."""
+        if self.x_range is None or self.y_range is None or self.z_range is None:
+            return None
+        return self.x_range, self.y_range, self.z_range

@@ -9,7 +9,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .deposit import Stencil, centred_differences, deposit, gather, stencil
+from .deposit import (
+    Stencil,
+    centred_differences,
+    deposit,
+    gather,
+    slopes_along,
+    stencil,
+    weights_along,
+)
 from .grid import Grid
 from .poisson import scaled_potential
 
@@ -25,7 +33,7 @@ def field(coordinates: Tensor, weight: Tensor, gamma0: Tensor, grid: Grid) -> Te
     cells = _cells(coordinates, gamma0, grid)
     inside = grid.is_inside(cells)
     grid.refuse_outside(int((~inside).sum()), inside.numel())
-    charge = deposit(_living(weight, grid), stencil(cells, grid.nodes), grid.nodes)
+    charge = deposit(_living(weight, grid), stencil(cells, grid.nodes, grid.shape), grid.nodes)
     # a copy, since a view would keep all of the doubled grid
     return scaled_potential(charge, grid.cell_size).contiguous()
 
@@ -34,7 +42,7 @@ def kick(
     coordinates: Tensor, potential: Tensor, gamma0: Tensor, factor: Tensor, grid: Grid
 ) -> Tensor:
     """New coordinates, (batch, 6, n_particles)."""
-    on = stencil(_cells(coordinates, gamma0, grid), grid.nodes)
+    on = stencil(_cells(coordinates, gamma0, grid), grid.nodes, grid.shape)
     slope = gather(centred_differences(potential), on).movedim(0, 1)
     kicked = coordinates.clone()
     kicked[:, 1::2] += _living(slope * factor.to(slope.dtype).unsqueeze(-1), grid, -2)
@@ -63,7 +71,7 @@ def adjoint(
         (3), and of zeta's gradient times its offset over cells per metre.
     """
     cells = _cells(coordinates, gamma0, grid)
-    on = stencil(cells, grid.nodes)
+    on = stencil(cells, grid.nodes, grid.shape)
     incoming = _living(gradient[:, 1::2], grid, -2)
     force = incoming * factor.to(incoming.dtype).unsqueeze(-1)
     source = _transposed_differences([deposit(row, on, grid.nodes) for row in force.unbind(1)])
@@ -74,7 +82,7 @@ def adjoint(
     for slope, row in zip(slopes, force.unbind(1), strict=True):
         at_nodes += row.unsqueeze(-1) * _at_nodes(slope, on)
     per_metre = grid.cells_per_metre(gamma0)
-    in_cells = _slope_of_weights(at_nodes, cells)
+    in_cells = _slope_of_weights(at_nodes, cells, grid)
     moved = _living(in_cells * per_metre.to(in_cells.dtype).unsqueeze(-1), grid, -2)
     result = gradient.clone()
     result[:, 0::2] += moved
@@ -106,20 +114,17 @@ def _at_nodes(field: Tensor, on: Stencil) -> Tensor:
     return field.flatten().index_select(0, on.node.flatten()).view(on.node.shape)
 
 
-def _slope_of_weights(at_nodes: Tensor, cells: Tensor) -> Tensor:
+def _slope_of_weights(at_nodes: Tensor, cells: Tensor, grid: Grid) -> Tensor:
     """Sum over the touched nodes of the slope of the weights, (batch, 3, n_particles)."""
-    fraction = cells - torch.floor(cells)
-    value = torch.stack((1.0 - fraction, fraction), dim=-1).unbind(-3)
-    slope = at_nodes.new_tensor([-1.0, 1.0])
-    cube = at_nodes.unflatten(-1, (2, 2, 2))
+    wx, wy, wz = weights_along(cells, grid.shape)[1].unbind(-3)
+    dx, dy, dz = slopes_along(cells, grid.shape).unbind(-3)
+    cube = at_nodes.unflatten(-1, (wx.shape[-1],) * 3)
     factors = "bpijk,bpi,bpj,bpk->bp"
-    wx, wy, wz = value
-    steep = slope.expand_as(wx)
     return torch.stack(
         (
-            torch.einsum(factors, cube, steep, wy, wz),
-            torch.einsum(factors, cube, wx, steep, wz),
-            torch.einsum(factors, cube, wx, wy, steep),
+            torch.einsum(factors, cube, dx, wy, wz),
+            torch.einsum(factors, cube, wx, dy, wz),
+            torch.einsum(factors, cube, wx, wy, dz),
         ),
         dim=-2,
     )

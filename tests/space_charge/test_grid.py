@@ -35,7 +35,7 @@ def test_grid_covers_every_particle_with_two_cells_to_spare_and_not_much_more():
     bunch = gaussian_bunch()
     gamma0 = bunch.reference.gamma0[None]
     position = bunch.coordinates[None, 0::2]
-    grid = grid_around(position, gamma0, None, SETTINGS.grid)
+    grid = grid_around(position, gamma0, None, SETTINGS)
     offset = position - grid.centre[..., None]
     cells = offset * grid.cells_per_metre(gamma0)[..., None] + grid.half_width[:, None]
     cells = cells[0]
