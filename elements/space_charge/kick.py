@@ -28,7 +28,7 @@ from .fused import fused_kick, is_usable, scaled_field
 from .grid import CellSize, Grid, checked_cell_size, grid_around
 from .plain import plain_kick
 from .poisson import ELEMENTARY_POTENTIAL
-from .settings import Implementation, SpaceCharge
+from .settings import Implementation, Range, Shape, SpaceCharge
 
 
 class _Source(NamedTuple):
@@ -183,7 +183,7 @@ class SpaceChargeKick(Element):
         Whether pzeta is kicked as well as px and py.
     cell_size : tuple of float, m, optional
         Fixed cells (hx, hy, gamma0 hzeta); by default they follow the bunch on a ladder.
-    implementation : {"fused", "plain"}
+    implementation, shape, x_range, y_range, z_range
         See `SpaceCharge`.
 
     Validity: open boundaries; second order in the cell size; the field of the
@@ -202,9 +202,15 @@ class SpaceChargeKick(Element):
         longitudinal: bool = True,
         cell_size: CellSize | None = None,
         implementation: Implementation = "fused",
+        shape: Shape = "cic",
+        x_range: Range | None = None,
+        y_range: Range | None = None,
+        z_range: Range | None = None,
     ) -> None:
         super().__init__()
-        self.settings = SpaceCharge(grid, longitudinal, implementation)
+        self.settings = SpaceCharge(
+            grid, longitudinal, implementation, shape, x_range, y_range, z_range
+        )
         if cell_size is not None:
             checked_cell_size(cell_size, torch.empty(0))
         self.cell_size = cell_size

@@ -20,6 +20,7 @@ from space_charge.bunches import PROTON_MASS, change_of_momenta, gaussian_bunch
 GRID = (16, 12, 20)
 PLAIN = SpaceCharge(grid=GRID, implementation="plain")
 FUSED = SpaceCharge(grid=GRID)
+RANGES = {"x_range": (-30e-3, 25e-3), "y_range": (-20e-3, 20e-3), "z_range": (-15e-3, 12e-3)}
 # Two implementations of one formula: sums of some hundred terms in another order, relative to
 # the largest. float32 loses more in gradients, which are differences of neighbouring nodes.
 ROUNDOFF = {torch.float64: 1e-11, torch.float32: 5e-5}
@@ -117,6 +118,15 @@ def test_fused_equals_plain_for_coordinates_that_are_not_contiguous():
 
 def test_fused_equals_plain_for_many_particles_on_two_threads():
     compare(gaussian_bunch(50_000))
+
+
+def test_fused_equals_plain_for_quadratic_clouds():
+    compare(gaussian_bunch(), shape="tsc")
+
+
+@pytest.mark.parametrize("shape", ["cic", "tsc"])
+def test_fused_equals_plain_on_a_fixed_grid(shape):
+    compare(gaussian_bunch(), shape=shape, **RANGES)
 
 
 def test_repeated_kicks_are_identical():

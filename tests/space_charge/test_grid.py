@@ -123,3 +123,56 @@ def test_grids_that_are_not_three_numbers_of_nodes_are_refused(grid):
 def test_cell_sizes_that_are_not_three_lengths_are_refused(cell_size):
     with pytest.raises(SpaceChargeError, match="three positive lengths"):
         SpaceChargeKick(1.0, cell_size=cell_size)
+
+
+# ---- fixed grids ----------------------------------------------------------------------------
+
+RANGES = {"x_range": (-30e-3, 25e-3), "y_range": (-20e-3, 20e-3), "z_range": (-15e-3, 12e-3)}
+
+
+def test_fixed_grid_has_the_given_nodes_and_stays_where_it_is():
+    bunch = gaussian_bunch()
+    gamma0 = bunch.reference.gamma0[None]
+    fixed = SpaceCharge(grid=(12, 21, 28), **RANGES)
+    centre = torch.tensor([[-2.5e-3, 0.0, -1.5e-3]], dtype=torch.float64)
+    for shift in (0.0, 1e-3):
+        grid = grid_around(bunch.coordinates[None, 0::2] + shift, gamma0, None, fixed)
+        spacing = torch.tensor([[55e-3 / 11, 40e-3 / 20, 27e-3 / 27]], dtype=torch.float64)
+        assert ((grid.cell_size / spacing)[:, :2] - 1.0).abs().max() < 1e-14
+        assert (grid.cell_size[0, 2] / (spacing[0, 2] * gamma0[0]) - 1.0).abs() < 1e-14
+        assert (grid.centre - centre).abs().max() < 1e-15
+
+
+def test_kick_on_a_fixed_grid_moves_with_neither_bunch_nor_ladder():
+    bunch = gaussian_bunch(5000)
+    fixed = SpaceCharge(grid=(32, 32, 32), **RANGES)
+    following = SpaceCharge(grid=(32, 32, 32))
+    kicks = [
+        (space_charge_kick(bunch, 1.0, settings).coordinates - bunch.coordinates)[1::2]
+        for settings in (fixed, following)
+    ]
+    # the same field on two grids of similar cells
+    assert ((kicks[0] - kicks[1]).norm() / kicks[1].norm()) < 0.1
+
+
+def test_particles_outside_a_fixed_grid_are_refused():
+    fixed = SpaceCharge(
+        grid=(16, 16, 16),
+        x_range=(-1e-3, 1e-3),
+        **{name: RANGES[name] for name in ("y_range", "z_range")},
+    )
+    with pytest.raises(SpaceChargeError, match=r"[1-9]\d* of 500 living particles are outside"):
+        space_charge_kick(gaussian_bunch(), 1.0, fixed)
+
+
+def test_ranges_that_are_missing_or_reversed_are_refused():
+    with pytest.raises(SpaceChargeError, match="y_range, z_range missing"):
+        SpaceCharge(x_range=(-1.0, 1.0))
+    with pytest.raises(SpaceChargeError, match="first < last"):
+        SpaceChargeKick(1.0, **{**RANGES, "z_range": (1.0, -1.0)})
+
+
+@pytest.mark.parametrize("option", [{"shape": "ngp"}, {"implementation": "fast"}])
+def test_unknown_options_are_refused(option):
+    with pytest.raises(SpaceChargeError, match=r"must be one of '\w+', '\w+'"):
+        SpaceCharge(**option)

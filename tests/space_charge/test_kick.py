@@ -44,6 +44,21 @@ def test_bunch_exerts_no_net_force_on_itself(grid):
     assert (kick.mean(-1, keepdim=True) / rms(kick)).abs().max() < ROUNDOFF
 
 
+def test_quadratic_clouds_exert_no_net_force_on_themselves():
+    bunch = gaussian_bunch()
+    kick = kick_of(bunch, settings=SpaceCharge(grid=(16, 16, 16), shape="tsc"))
+    assert (kick.mean(-1, keepdim=True) / rms(kick)).abs().max() < ROUNDOFF
+
+
+def test_quadratic_clouds_agree_with_cloud_in_cell_to_the_cells_order():
+    bunch = gaussian_bunch(20_000)
+    cloud, quadratic = (
+        kick_of(bunch, settings=SpaceCharge(grid=(32, 32, 32), shape=shape))
+        for shape in ("cic", "tsc")
+    )
+    assert (rms(cloud - quadratic) / rms(cloud)).max() < 0.05
+
+
 def test_bunch_of_unequal_weights_exerts_no_net_force_on_itself():
     bunch = gaussian_bunch()
     weight = torch.linspace(0.0, 1e9, bunch.n_particles, dtype=torch.float64)
