@@ -14,6 +14,7 @@ as much again.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -24,11 +25,12 @@ from ..bunch import Bunch
 from ..errors import ElementError
 from ..parts import Part
 from ..reference import Reference, as_scalar
+from .ballistic import at_one_place, at_one_time
 from .fused import fused_kick, is_usable, scaled_field
 from .grid import CellSize, Grid, checked_cell_size, grid_around
 from .plain import plain_kick
 from .poisson import ELEMENTARY_POTENTIAL
-from .settings import Implementation, Range, Shape, SpaceCharge
+from .settings import Implementation, Range, Shape, SpaceCharge, Transform
 
 
 class _Source(NamedTuple):
@@ -66,6 +68,8 @@ def space_charge_field(
     Takes the arguments, and raises the errors, of `space_charge_kick`.
     """
     with torch.no_grad():
+        if settings.transform == "ballistic":
+            bunch = at_one_time(bunch).bunch
         source, grid, _ = _source_and_grid(bunch, settings, cell_size)
         return Field(grid, scaled_field(source.coordinates, source.weight, source.gamma0, grid))
 
@@ -103,6 +107,11 @@ def space_charge_kick(
     SpaceChargeError
         If a living particle is outside the grid, or has no finite position.
     """
+    if settings.transform == "ballistic":
+        snapshot = at_one_time(bunch)
+        settings = replace(settings, transform="none")
+        kicked = space_charge_kick(snapshot.bunch, length, settings, cell_size, field)
+        return at_one_place(bunch, snapshot, kicked)
     length = as_scalar(length)
     source, grid, batch = _source_and_grid(bunch, settings, cell_size, length, field)
     factor = _factor(bunch.reference, length, grid.cell_size.reshape(*batch, 3), settings)
@@ -120,8 +129,11 @@ def cell_sizes(bunch: Bunch, settings: SpaceCharge) -> CellSize:
 
     Three floats, or a float64 tensor (..., 3) for a batch.
     """
+    bunch = bunch.detach()
+    if settings.transform == "ballistic":
+        bunch = at_one_time(bunch).bunch
     batch = _batch_of(bunch)
-    source = _Source.of(bunch.detach(), batch)
+    source = _Source.of(bunch, batch)
     position = source.coordinates[:, 0::2]
     size = grid_around(position, source.gamma0, source.alive, settings).cell_size
     if batch:
@@ -183,7 +195,7 @@ class SpaceChargeKick(Element):
         Whether pzeta is kicked as well as px and py.
     cell_size : tuple of float, m, optional
         Fixed cells (hx, hy, gamma0 hzeta); by default they follow the bunch on a ladder.
-    implementation, shape, x_range, y_range, z_range
+    implementation, shape, x_range, y_range, z_range, transform
         See `SpaceCharge`.
 
     Validity: open boundaries; second order in the cell size; the field of the
@@ -206,10 +218,11 @@ class SpaceChargeKick(Element):
         x_range: Range | None = None,
         y_range: Range | None = None,
         z_range: Range | None = None,
+        transform: Transform = "none",
     ) -> None:
         super().__init__()
         self.settings = SpaceCharge(
-            grid, longitudinal, implementation, shape, x_range, y_range, z_range
+            grid, longitudinal, implementation, shape, x_range, y_range, z_range, transform
         )
         if cell_size is not None:
             checked_cell_size(cell_size, torch.empty(0))

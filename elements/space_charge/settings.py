@@ -14,6 +14,7 @@ SMALLEST_GRID = 8
 
 Implementation: TypeAlias = Literal["fused", "plain"]
 Shape: TypeAlias = Literal["cic", "tsc"]
+Transform: TypeAlias = Literal["none", "ballistic"]
 Range: TypeAlias = tuple[float, float]
 
 
@@ -40,6 +41,10 @@ class SpaceCharge:
         First and last node of a grid that stays where it is, in x, y and zeta; all three or
         none. By default the grid follows the bunch.
 
+    transform : {"none", "ballistic"}
+        Positions as they are (as Cheetah and xfields take them), or at the time of the
+        reference, for short bunches of large divergence; an error where that is wrong.
+
     Cost: "fused" keeps the 6 coordinates of every particle, which the state shares, and one
     number a node for the backward pass; "plain" about 400 bytes a particle and 30 a node.
 
@@ -59,6 +64,7 @@ class SpaceCharge:
     x_range: Range | None = None
     y_range: Range | None = None
     z_range: Range | None = None
+    transform: Transform = "none"
 
     def __post_init__(self) -> None:
         nodes = tuple(self.grid)
@@ -69,7 +75,11 @@ class SpaceCharge:
                 f"of at least {SMALLEST_GRID}"
             )
         object.__setattr__(self, "grid", nodes)
-        for name, known in (("implementation", Implementation), ("shape", Shape)):
+        for name, known in (
+            ("implementation", Implementation),
+            ("shape", Shape),
+            ("transform", Transform),
+        ):
             if getattr(self, name) not in get_args(known):
                 raise SpaceChargeError(
                     f"space charge: {name} = {getattr(self, name)!r}: "
