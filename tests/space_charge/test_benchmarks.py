@@ -9,7 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
+import pytest
 import scipy.constants
+import scipy.integrate
+import scipy.optimize
 import torch
 from torch import Tensor
 
@@ -286,3 +290,57 @@ def test_one_kick_of_a_long_gaussian_equals_the_field_of_a_line():
         error = (momentum - expected * position).abs() / (expected * position).abs().max()
         assert error.max() < 5.1e-2
         assert error.square().mean().sqrt() < 5.1e-2
+
+
+def thermal_profile(k: float, temperature: float, strength: float) -> tuple[Tensor, Tensor]:
+    """Radius and cumulative charge of a thermal sphere in isotropic focusing.
+
+    Density exp(-(k^2 r^2/2 + phi)/temperature), with r^2 phi' = -strength Q(<r)/Q in units of
+    the reference's momentum; solved by shooting for the density at the centre.
+    """
+
+    def cumulative(centre: float) -> tuple[np.ndarray, np.ndarray]:
+        def slope(r: float, state: np.ndarray) -> list[float]:
+            inside, phi = state
+            density = centre * math.exp(-(0.5 * k**2 * r**2 + phi) / temperature)
+            return [4 * math.pi * r**2 * density, -strength * inside / max(r, 1e-12) ** 2]
+
+        radii = np.linspace(1e-9, reach, 4000)
+        done = scipy.integrate.solve_ivp(
+            slope, (radii[0], reach), [0.0, 0.0], t_eval=radii, rtol=1e-9, atol=1e-14
+        )
+        return radii, done.y[0]
+
+    reach = 6.0 * math.sqrt(temperature) / k + 3.0 * (strength / k**2) ** (1 / 3)
+    # neither hotter than without charge, nor denser than the cold sphere
+    start = min((k**2 / (2 * math.pi * temperature)) ** 1.5, 3 * k**2 / (4 * math.pi * strength))
+    best = scipy.optimize.brentq(
+        lambda log: cumulative(math.exp(log))[1][-1] - 1.0,
+        math.log(start) - 30.0,
+        math.log(start),
+    )
+    radii, inside = cumulative(math.exp(best))
+    return torch.from_numpy(radii), torch.from_numpy(inside / inside[-1])
+
+
+@pytest.mark.slow
+def test_thermal_beam_in_isotropic_focusing_is_stationary():
+    """thermal: 0.1 MeV protons, 1.4285714e-10 C, kT = 36e-6, k = 2 pi/m, 400 slices."""
+    ref = reference(PROTON_MASS, 1.0, 0.1e6)
+    k, temperature, charge = 6.283185307, 36e-6, 1.4285714e-10
+    # rest-frame force of a charge Q at 1 m on momenta over the reference's
+    strength = charge / (4 * math.pi * scipy.constants.epsilon_0) * ref.mass0 / ref.p0c**2
+    radii, inside = thermal_profile(k, temperature, strength.item())
+    r = torch.from_numpy(np.interp(uniform(N).numpy(), inside.numpy(), radii.numpy()))
+    direction = normal(3, N)
+    position = r * direction / direction.norm(dim=0)
+    momenta = math.sqrt(temperature) * normal(3, N, seed=3)
+    gamma0 = ref.gamma0
+    rows = {0: position[0], 1: momenta[0], 2: position[1], 3: momenta[1]}
+    rows |= {4: position[2] / gamma0 / ref.beta0, 5: momenta[2] * gamma0 * ref.beta0}
+    bunch = bunch_of(rows, ref, charge)
+    published = (2.569162e-3, 2.569557e-3, 1.757951e-1)
+    assert_near(sizes(bunch), published, 0.06)
+    channel = [(constant_focusing(ref, k, k, k), 10.0, 400)]
+    out = track(bunch, channel, SpaceCharge(grid=(32, 32, 32)))
+    assert_near(sizes(out), published, 0.06)
