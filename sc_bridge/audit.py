@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 
 # Lengths are sums of a few thousand terms: rounding stays far below a nanometre.
 LENGTH_TOLERANCE = 1e-9
+COLUMNS = (
+    "type",
+    "in file",
+    "built",
+    "sliced",
+    "length [m]",
+    "slices",
+    "kicks",
+    "kick length [m]",
+)
 
 
 @dataclass(frozen=True)
@@ -58,45 +68,48 @@ class Audit:
         """Return plain values, for JSON."""
         return asdict(self)
 
-    def __str__(self) -> str:
-        header = ("type", "in file", "built", "sliced", "length [m]", "slices", "kicks")
-        lines = [
-            (
-                row.type,
-                str(row.in_file),
-                str(row.built),
-                str(row.sliced),
-                f"{row.length_sliced:.6f}",
-                str(row.slices),
-                str(row.kicks),
-            )
-            for row in self.rows
+    def table(self) -> list[tuple[str, ...]]:
+        """Return the header, a row for each type, and the totals, as text."""
+        counts = ("in_file", "built", "sliced")
+        total = [str(sum(getattr(row, name) for row in self.rows)) for name in counts]
+        slices = sum(row.slices for row in self.rows)
+        return [
+            COLUMNS,
+            *(
+                (
+                    row.type,
+                    *(str(getattr(row, name)) for name in counts),
+                    *_kicked(row.length_sliced, row.slices, row.kicks, row.kick_length),
+                )
+                for row in self.rows
+            ),
+            ("total", *total, *_kicked(self.length, slices, self.kicks, self.kick_length)),
         ]
-        total = (
-            "total",
-            *(str(sum(getattr(row, name) for row in self.rows)) for name in _COUNTS),
-            f"{self.length:.6f}",
-            str(sum(row.slices for row in self.rows)),
-            str(self.kicks),
+
+    @property
+    def summary(self) -> str:
+        """What was compared, in one line."""
+        return (
+            f"bend angle {self.angle:.9f} rad, {self.kicks} kicks over {self.kick_length:.9f} m: "
+            "file, built elements and slices agree"
         )
-        table = [header, *lines, total]
-        widths = [max(len(row[column]) for row in table) for column in range(len(header))]
-        body = [
+
+    def __str__(self) -> str:
+        table = self.table()
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = [
             "  ".join(
-                cell.ljust(width) if column == 0 else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+                [row[0].ljust(widths[0])]
+                + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
             )
             for row in table
         ]
-        rule = "-" * len(body[0])
-        summary = (
-            f"bend angle {self.angle:.9f} rad, {self.kicks} kicks over {self.kick_length:.9f} m: "
-            "file, elements and slices agree"
-        )
-        return "\n".join([self.source, body[0], rule, *body[1:-1], rule, body[-1], summary])
+        rule = "-" * len(lines[0])
+        return "\n".join([self.source, lines[0], rule, *lines[1:-1], rule, lines[-1], self.summary])
 
 
-_COUNTS = ("in_file", "built", "sliced")
+def _kicked(length: float, slices: int, kicks: int, kick_length: float) -> tuple[str, ...]:
+    return f"{length:.6f}", str(slices), str(kicks), f"{kick_length:.6f}"
 
 
 def audit_sequence(sequence: KickedSequence) -> Audit:

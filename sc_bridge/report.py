@@ -30,36 +30,18 @@ def print_report(console: Console, outcome: Outcome) -> None:
 
 
 def _audit_table(outcome: Outcome) -> Table:
-    audit = outcome.audit
-    table = Table(title=f"Audit of {audit.source}", title_justify="left", show_footer=True)
-    table.caption = "file, built elements and slices agree"
-    table.caption_justify = "left"
-    total = {
-        "elements": sum(row.in_file for row in audit.rows),
-        "slices": sum(row.slices for row in audit.rows),
-    }
-    table.add_column("type", footer="total")
-    for name, footer in (
-        ("in file", f"{total['elements']}"),
-        ("built", f"{sum(row.built for row in audit.rows)}"),
-        ("sliced", f"{sum(row.sliced for row in audit.rows)}"),
-        ("length [m]", f"{audit.length:.6f}"),
-        ("slices", f"{total['slices']}"),
-        ("kicks", f"{audit.kicks}"),
-        ("kick length [m]", f"{audit.kick_length:.6f}"),
-    ):
-        table.add_column(name, footer=footer, justify="right")
-    for row in audit.rows:
-        table.add_row(
-            row.type,
-            str(row.in_file),
-            str(row.built),
-            str(row.sliced),
-            f"{row.length_sliced:.6f}",
-            str(row.slices),
-            str(row.kicks),
-            f"{row.kick_length:.6f}",
-        )
+    header, *rows, total = outcome.audit.table()
+    table = Table(
+        title=f"Audit of {outcome.audit.source}",
+        title_justify="left",
+        caption=outcome.audit.summary,
+        caption_justify="left",
+        show_footer=True,
+    )
+    for index, (name, footer) in enumerate(zip(header, total, strict=True)):
+        table.add_column(name, footer=footer, justify="right" if index else "left")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

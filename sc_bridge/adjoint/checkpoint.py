@@ -26,11 +26,11 @@ from ..errors import ScBridgeError
 from ..sequence import KickedSequence
 from ..units import to_si
 from .protocol import Observer, run_stage
-from .replay import Entry, run_with_tape
+from .replay import Entry, Taped
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Taped):
     """Keep bunches at some kicks, and run the stages between them again.
 
     Parameters
@@ -63,11 +63,6 @@ class Checkpoint:
             )
         if self.memory is not None:
             object.__setattr__(self, "memory", float(to_si(self.memory, "B", "memory")))
-
-    def run(
-        self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None = None
-    ) -> Bunch:
-        return run_with_tape(self, sequence, bunch, observer)
 
     def record(
         self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None

@@ -12,6 +12,7 @@ Validity: first derivatives.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -48,45 +49,46 @@ class Tape(Protocol):
         ...
 
 
-class Recorder(Protocol):
-    """A strategy's forward pass."""
+class Taped(ABC):
+    """A strategy that runs forwards without recording and keeps a tape."""
 
+    @abstractmethod
     def record(
         self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None
-    ) -> tuple[Bunch, Tape]: ...
+    ) -> tuple[Bunch, Tape]:
+        """Run forwards without recording; return the outgoing bunch and what was kept."""
+
+    def run(
+        self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None = None
+    ) -> Bunch:
+        """Track; the result is connected to everything that it depends on."""
+        parameters = tuple(p for p in sequence.parameters() if p.requires_grad)
+        task = _Task(self, sequence, bunch.alive, observer, parameters, [])
+        reference = bunch.reference
+        coordinates = _Run.apply(
+            task,
+            bunch.coordinates,
+            bunch.weight,
+            reference.mass0,
+            reference.q0,
+            reference.p0c,
+            *parameters,
+        )
+        return task.outgoing[0].replace(
+            coordinates=coordinates, weight=bunch.weight, reference=reference
+        )
 
 
 @dataclass(frozen=True)
 class _Task:
     """Everything that is no tensor, in one argument."""
 
-    recorder: Recorder
+    strategy: Taped
     sequence: KickedSequence
     alive: Tensor
     observer: Observer | None
     parameters: tuple[nn.Parameter, ...]
     outgoing: list[Bunch]  # filled by the forward pass
-
-
-def run_with_tape(
-    recorder: Recorder, sequence: KickedSequence, bunch: Bunch, observer: Observer | None
-) -> Bunch:
-    """Track with a strategy's tape; the result is connected to everything it depends on."""
-    parameters = tuple(p for p in sequence.parameters() if p.requires_grad)
-    task = _Task(recorder, sequence, bunch.alive, observer, parameters, [])
-    reference = bunch.reference
-    coordinates = _Run.apply(
-        task,
-        bunch.coordinates,
-        bunch.weight,
-        reference.mass0,
-        reference.q0,
-        reference.p0c,
-        *parameters,
-    )
-    return task.outgoing[0].replace(
-        coordinates=coordinates, weight=bunch.weight, reference=reference
-    )
 
 
 def _make_bunch(inputs: tuple[Tensor, ...], alive: Tensor) -> Bunch:
@@ -98,7 +100,7 @@ class _Run(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, task: _Task, *inputs: Tensor) -> Tensor:
         start = _make_bunch(inputs[:5], task.alive)
-        end, ctx.tape = task.recorder.record(task.sequence, start, task.observer)
+        end, ctx.tape = task.strategy.record(task.sequence, start, task.observer)
         task.outgoing.append(end)
         ctx.task = task
         ctx.save_for_backward(*inputs, *ctx.tape.tensors())
@@ -109,7 +111,7 @@ class _Run(torch.autograd.Function):
         task: _Task = ctx.task
         if torch.is_grad_enabled():
             raise ScBridgeError(
-                f"track: {task.recorder!r} gives first derivatives only: "
+                f"track: {task.strategy!r} gives first derivatives only: "
                 "use adjoint=RecordAll() for higher ones"
             )
         n_inputs = 5 + len(task.parameters)

@@ -22,14 +22,14 @@ from sc_bridge.elements.space_charge import Field
 from ..errors import ReconstructionError, ScBridgeError
 from ..sequence import KickedSequence
 from .protocol import Observer, run_stage
-from .replay import Entry, run_with_tape
+from .replay import Entry, Taped
 
 # Far above the rounding of thousands of regular kicks, far below what spoils a gradient.
 DEFAULT_TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-4}
 
 
 @dataclass(frozen=True)
-class Reversible:
+class Reversible(Taped):
     """Rebuild the states by inverting kicks and maps.
 
     Parameters
@@ -60,11 +60,6 @@ class Reversible:
             )
         if self.tolerance is not None and not self.tolerance > 0:
             raise ScBridgeError(f"Reversible: tolerance = {self.tolerance!r}: must be positive")
-
-    def run(
-        self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None = None
-    ) -> Bunch:
-        return run_with_tape(self, sequence, bunch, observer)
 
     def record(
         self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None

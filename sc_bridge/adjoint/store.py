@@ -13,22 +13,17 @@ from sc_bridge.elements.space_charge import Field
 
 from ..sequence import KickedSequence
 from .protocol import Observer, run_stage
-from .replay import Entry, run_with_tape
+from .replay import Entry, Taped
 
 
 @dataclass(frozen=True)
-class StoreStates:
+class StoreStates(Taped):
     """Keep six coordinates per particle and one number per node for every kick.
 
     Cost: 48 bytes a particle and 8 a node for every kick in float64, half of that in float32;
     the maps are computed once more in the backward pass.
     Validity: first derivatives.
     """
-
-    def run(
-        self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None = None
-    ) -> Bunch:
-        return run_with_tape(self, sequence, bunch, observer)
 
     def record(
         self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None
