@@ -29,5 +29,7 @@ from .sequence import KickedSequence as KickedSequence
 from .slicing import KicksPerElement as KicksPerElement
 from .slicing import MaxSpacing as MaxSpacing
 from .species import reference as reference
+from .splitting import Strang as Strang
+from .splitting import Yoshida as Yoshida
 from .twiss import Twiss as Twiss
 from .twiss import periodic_twiss as periodic_twiss

@@ -160,7 +160,7 @@ def _rows(sequence: KickedSequence, built: list[Element]) -> Iterable[AuditRow]:
                 length_of(element) for element in built if type(element).__name__ == kind
             ),
             length_sliced=math.fsum(step.s_end - step.s_start for step in maps),
-            slices=sum(length_of(step.part) > 0 for step in maps),
+            slices=sum(length_of(step.part) != 0 for step in maps),
             kicks=len(kicks),
             kick_length=math.fsum(length_of(step.part) for step in kicks),
         )
@@ -215,7 +215,7 @@ def _check_angle(sequence: KickedSequence, built: list[Element]) -> float:
 def _planned_kicks(sequence: KickedSequence, element: Element) -> int:
     if sequence.slicing is None or length_of(element) <= 0.0:
         return 0
-    return sequence.slicing.kicks(element)
+    return sequence.slicing.kicks(element) * len(sequence.splitting.scheme)
 
 
 def _same(sequence: KickedSequence, quantity: str, values: Mapping[str, float]) -> None:

@@ -26,7 +26,8 @@ from .build import build_elements
 from .errors import LatticeError
 from .knobs import Knobs
 from .lattice import Lattice
-from .slicing import Slicing, length_of, strang_weights
+from .slicing import Slicing, length_of
+from .splitting import Splitting, Strang, kick_weights, map_weights
 
 CellSizes = Any  # what `cell_sizes` returns; opaque here
 
@@ -85,6 +86,8 @@ class KickedSequence(nn.Module):
         Where kicks go; needed with `space_charge`.
     space_charge : SpaceCharge, optional
         None leaves the elements whole and puts no kick.
+    splitting : Splitting
+        How kicks and maps alternate in a slice: `Strang()` (default) or `Yoshida()`.
     bend_model : {"exact", "rot-kick-rot"}, optional
         Overrides the model of every bend; the file's own by default.
     reference : Reference, optional
@@ -104,6 +107,7 @@ class KickedSequence(nn.Module):
         space_charge: SpaceCharge | None = None,
         bend_model: str | None = None,
         reference: Reference | None = None,
+        splitting: Splitting | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(lattice, Lattice):
@@ -119,6 +123,7 @@ class KickedSequence(nn.Module):
         self.lattice = lattice
         self.slicing = slicing
         self.space_charge = space_charge
+        self.splitting = splitting or Strang()
         self.reference = reference or _reference_of(lattice)
         self.knobs = Knobs(lattice)
         self._by_name = build_elements(lattice, self.knobs, bend_model)
@@ -238,14 +243,13 @@ class KickedSequence(nn.Module):
         if self.slicing is None or length_of(element) <= 0.0:
             yield "map", element
             return
-        kicks = self.slicing.kicks(element)
-        carried = Slice(element, 1.0 / kicks)
-        entry, *bodies, exit_ = element.slices(strang_weights(kicks))
+        kicks = kick_weights(self.splitting, self.slicing.kicks(element))
+        entry, first, *others, exit_ = element.slices(map_weights(kicks))
         if _has_face(element, "entry"):
             yield "map", entry
-        yield "map", bodies[0]
-        for body in bodies[1:]:
-            yield "kick", carried
+        yield "map", first
+        for weight, body in zip(kicks, others, strict=True):
+            yield "kick", Slice(element, weight)
             yield "map", body
         if _has_face(element, "exit"):
             yield "map", exit_

@@ -1,8 +1,4 @@
-"""Slicing: how many space-charge kicks each thick element gets, and where they sit.
-
-Strang splitting: an element with n kicks becomes half a slice, kick, whole slice, kick, ...,
-half a slice, so that every kick sits in the middle of the length whose effect it carries.
-"""
+"""Slicing: into how many slices each thick element is cut; `splitting` puts kicks into them."""
 
 from __future__ import annotations
 
@@ -20,7 +16,7 @@ _ROUNDING = 1e-9
 
 
 class Slicing(Protocol):
-    """A rule for the number of kicks in one thick element."""
+    """A rule for the number of slices, each with its kick, in one thick element."""
 
     def kicks(self, element: Element) -> int: ...
 
@@ -78,8 +74,3 @@ class KicksPerElement:
 def length_of(element: Element) -> float:
     """Present length of an element, m; the largest of a batch, 0 for a thin one."""
     return element.length.detach().max().item() if element.isthick else 0.0
-
-
-def strang_weights(kicks: int) -> list[float]:
-    """Weights of the slices between `kicks` centred kicks: half, whole, ..., whole, half."""
-    return [0.5 / kicks, *([1.0 / kicks] * (kicks - 1)), 0.5 / kicks]

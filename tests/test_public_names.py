@@ -18,7 +18,8 @@ PUBLIC = {
         Audit AuditError Bunch BunchError Checkpoint ElementError ExpressionError KickedSequence
         KicksPerElement Lattice LatticeError MaxSpacing ReconstructionError RecordAll
         Reference Reversible ScBridgeError
-        SpaceCharge SpaceChargeError StoreStates StudyError Twiss UnitError gaussian periodic_twiss
+        SpaceCharge SpaceChargeError StoreStates Strang StudyError
+        Twiss UnitError Yoshida gaussian periodic_twiss
         read_lattice reference track
     """,
     "sc_bridge.elements": """

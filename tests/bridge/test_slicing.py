@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 import sc_bridge as scb
 from sc_bridge.elements import Cavity, Drift
-from sc_bridge.slicing import length_of, strang_weights
+from sc_bridge.slicing import length_of
 
 
 @pytest.mark.parametrize(
@@ -26,14 +24,6 @@ def test_rounding_does_not_earn_a_kick():
 
 def test_a_fixed_number_of_kicks_is_the_same_for_all():
     assert scb.KicksPerElement(4).kicks(Drift(length=0.1)) == 4
-
-
-@pytest.mark.parametrize("kicks", [1, 2, 7])
-def test_weights_are_half_whole_half_and_add_up(kicks):
-    weights = strang_weights(kicks)
-    assert len(weights) == kicks + 1
-    assert weights[0] == weights[-1] == 0.5 / kicks
-    assert math.fsum(weights) == pytest.approx(1.0, abs=1e-15)
 
 
 def test_thin_elements_have_no_length():
