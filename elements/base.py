@@ -170,7 +170,11 @@ class Element(nn.Module):
             self._register_tensor(name, values, rank=1)
 
     def _register_tensor(self, name: str, value: Any, rank: int) -> None:
-        tensor = torch.as_tensor(value, dtype=torch.float64).detach().clone()
+        try:
+            tensor = torch.as_tensor(value, dtype=torch.float64).detach().clone()
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            kind = "a list of numbers" if rank else "a number"
+            raise ElementError(f"{self.label}: {name} = {value!r}: must be {kind}") from None
         if tensor.dim() < rank:
             raise ElementError(f"{self.label}: {name} = {value}: must be a list of numbers")
         if not bool(torch.isfinite(tensor).all()):
@@ -226,10 +230,14 @@ class Element(nn.Module):
 def track_transport(transport: Transport, bunch: Bunch) -> Bunch:
     """Apply a map of coordinates to a bunch, leaving lost particles where they are."""
     reference = bunch.reference.over_particles(bunch.coordinates)
-    state = transport(State(*bunch.coordinates.unbind(-2)), reference)
+    all_alive = bool(bunch.alive.all())
+    alive = bunch.alive.unsqueeze(-2)
+    # lost particles may hold anything, even NaN, and must not reach a gradient
+    incoming = bunch.coordinates if all_alive else torch.where(alive, bunch.coordinates, 0.0)
+    state = transport(State(*incoming.unbind(-2)), reference)
     coordinates = torch.stack(torch.broadcast_tensors(*state), dim=-2)
-    if not bool(bunch.alive.all()):
-        coordinates = torch.where(bunch.alive.unsqueeze(-2), coordinates, bunch.coordinates)
+    if not all_alive:
+        coordinates = torch.where(alive, coordinates, bunch.coordinates)
     return bunch.replace(coordinates=coordinates)
 
 

@@ -187,11 +187,11 @@ class Bunch:
 
     def mean(self, name: str) -> Tensor:
         """Weighted mean over living particles of one coordinate (or delta, ptau, ...), (...)."""
-        return sums.weighted_mean(getattr(self, name), self._statistical_weight)
+        return sums.weighted_mean(self._of_living(name), self._statistical_weight)
 
     def covariance(self, first: str, second: str) -> Tensor:
         """Weighted covariance over living particles of two coordinates, (...)."""
-        a, b = getattr(self, first), getattr(self, second)
+        a, b = self._of_living(first), self._of_living(second)
         weight = self._statistical_weight
         a = a - sums.weighted_mean(a, weight).unsqueeze(-1)
         b = b - sums.weighted_mean(b, weight).unsqueeze(-1)
@@ -273,6 +273,11 @@ class Bunch:
     @property
     def _aligned_reference(self) -> Reference:
         return self.reference.over_particles(self.coordinates)
+
+    def _of_living(self, name: str) -> Tensor:
+        """Coordinate with 0 for lost particles, which may hold anything, even NaN."""
+        values: Tensor = getattr(self, name)
+        return torch.where(self.alive, values, torch.zeros_like(values))
 
     @property
     def _statistical_weight(self) -> Tensor:

@@ -65,6 +65,10 @@ class Cavity(Element):
             raise ElementError(
                 f"Cavity: model {model!r}: must be one of 'adaptive', 'drift-kick-drift-expanded'"
             )
+        if torch.as_tensor(frequency).any() and torch.as_tensor(harmonic).any():
+            raise ElementError(
+                f"Cavity: frequency = {frequency} Hz and harmonic = {harmonic}: give one of them"
+            )
         if num_kicks < 0:
             raise ElementError(f"Cavity: num_kicks = {num_kicks}: must not be negative")
         self.model = model

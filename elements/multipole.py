@@ -26,8 +26,8 @@ def multipole_kick(state: State, knl: Tensor, ksl: Tensor) -> State:
     real: Tensor | float = 0.0
     imaginary: Tensor | float = 0.0
     for n in range(order, -1, -1):
-        normal = knl[..., n] / math.factorial(n) if n < knl.shape[-1] else 0.0
-        skew = ksl[..., n] / math.factorial(n) if n < ksl.shape[-1] else 0.0
+        normal = knl[..., n] / float(math.factorial(n)) if n < knl.shape[-1] else 0.0
+        skew = ksl[..., n] / float(math.factorial(n)) if n < ksl.shape[-1] else 0.0
         real, imaginary = (
             real * x - imaginary * y + normal,
             real * y + imaginary * x + skew,

@@ -132,7 +132,7 @@ def audit_sequence(sequence: KickedSequence) -> Audit:
     _same(sequence, "length [m]", {"elements": length, "sequence": sequence.length})
     kick_length = math.fsum(sequence.kick_lengths.detach().tolist())
     if kicks:
-        thick = math.fsum(max(0.0, length_of(element)) for element in built)
+        thick = math.fsum(length_of(element) for element in built)
         _same(sequence, "kick length [m]", {"kicks": kick_length, "thick elements": thick})
     return Audit(sequence.lattice.source, rows, length, angle, kicks, kick_length)
 
@@ -213,7 +213,7 @@ def _check_angle(sequence: KickedSequence, built: list[Element]) -> float:
 
 
 def _planned_kicks(sequence: KickedSequence, element: Element) -> int:
-    if sequence.slicing is None or length_of(element) <= 0.0:
+    if sequence.slicing is None or length_of(element) == 0.0:
         return 0
     return sequence.slicing.kicks(element) * len(sequence.splitting.scheme)
 

@@ -114,6 +114,15 @@ class KickedSequence(nn.Module):
             raise LatticeError(
                 f"sequence: lattice = {lattice!r}: must be a Lattice; read one with read_lattice"
             )
+        if slicing is not None and not hasattr(slicing, "kicks"):
+            raise LatticeError(
+                f'sequence: slicing = {slicing!r}: must be a rule, such as MaxSpacing("1 m")'
+            )
+        if space_charge is not None and not isinstance(space_charge, SpaceCharge):
+            raise LatticeError(
+                f"sequence: space_charge = {space_charge!r}: must be settings, such as "
+                "SpaceCharge(grid=(32, 32, 32))"
+            )
         if (slicing is None) != (space_charge is None):
             missing = "slicing" if slicing is None else "space_charge"
             raise LatticeError(
@@ -240,7 +249,7 @@ class KickedSequence(nn.Module):
                 yield Step(kind, name, part, s_start, s)
 
     def _interleave(self, element: Element) -> Iterator[tuple[Literal["map", "kick"], Element]]:
-        if self.slicing is None or length_of(element) <= 0.0:
+        if self.slicing is None or length_of(element) == 0.0:
             yield "map", element
             return
         kicks = kick_weights(self.splitting, self.slicing.kicks(element))

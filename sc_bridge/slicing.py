@@ -29,6 +29,8 @@ class MaxSpacing:
     ----------
     spacing : str, quantity or float, m
 
+    A drift of negative length gets kicks of negative length, so that they add up to the line.
+
     Cost: about (length of the line)/spacing kicks, plus up to one per element.
 
     Raises
@@ -48,7 +50,7 @@ class MaxSpacing:
         object.__setattr__(self, "spacing", metres)
 
     def kicks(self, element: Element) -> int:
-        return max(1, math.ceil(length_of(element) / self.spacing - _ROUNDING))
+        return max(1, math.ceil(abs(length_of(element)) / self.spacing - _ROUNDING))
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,10 @@ class KicksPerElement:
     number: int = 1
 
     def __post_init__(self) -> None:
-        if self.number < 1:
-            raise LatticeError(f"slicing: {self.number} kicks per element: must be at least 1")
+        if not isinstance(self.number, int) or self.number < 1:
+            raise LatticeError(
+                f"slicing: {self.number!r} kicks per element: must be a whole number from 1"
+            )
 
     def kicks(self, element: Element) -> int:
         return self.number

@@ -234,16 +234,17 @@ def _derivatives(
     section = study.model.derivatives
     if section is None or outputs is None:
         return ()
-    rows: tuple[Any, ...] = (torch.zeros(len(section.of)),) * len(inputs)
+    found: tuple[Tensor | None, ...] = (None,) * len(inputs)
     if outputs.requires_grad:
-        rows = torch.autograd.grad(
+        found = torch.autograd.grad(
             outputs,
             [wanted.tensor for wanted in inputs],
             grad_outputs=torch.eye(len(section.of), dtype=outputs.dtype),
             is_grads_batched=True,
             allow_unused=True,
-            materialize_grads=True,
         )
+    nothing = torch.zeros(len(section.of))  # an input that no output depends on
+    rows = [nothing if row is None else row for row in found]
     return tuple(
         Derivative(of, wanted, row[index].item(), wanted.derivative_unit(MOMENTS[of]))
         for index, of in enumerate(section.of)

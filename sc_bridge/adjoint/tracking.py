@@ -40,7 +40,12 @@ def track(
         If `adjoint` is no strategy.
     """
     adjoint = StoreStates() if adjoint is None else adjoint
-    if not hasattr(adjoint, "run"):
+    if not isinstance(sequence, KickedSequence) or not isinstance(bunch, Bunch):
+        raise ScBridgeError(
+            f"track: needs a KickedSequence and a Bunch, got {type(sequence).__name__} and "
+            f"{type(bunch).__name__}"
+        )
+    if not hasattr(adjoint, "run") or isinstance(adjoint, type):
         raise ScBridgeError(
             f"track: adjoint = {adjoint!r}: must be a strategy, such as RecordAll()"
         )

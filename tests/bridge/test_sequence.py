@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 
 import pytest
@@ -161,6 +162,40 @@ def test_a_name_is_no_strategy(psb_sequence):
     bunch = scb.gaussian(psb_sequence, 10, 0.0, "2 um", "2 um", "15 m")
     with pytest.raises(scb.ScBridgeError, match="must be a strategy"):
         scb.track(psb_sequence, bunch, adjoint="RecordAll")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"slicing": "1 m"}, "slicing = '1 m': must be a rule"),
+        ({"space_charge": (8, 8, 8)}, r"space_charge = \(8, 8, 8\): must be settings"),
+    ],
+)
+def test_settings_of_another_type_are_refused(psb_lattice, arguments, message):
+    given = {"slicing": scb.MaxSpacing(1.0), "space_charge": scb.SpaceCharge()} | arguments
+    with pytest.raises(scb.LatticeError, match=message):
+        scb.KickedSequence(psb_lattice, **given)
+
+
+def test_tracking_something_else_is_refused(psb_lattice, psb_sequence):
+    with pytest.raises(scb.ScBridgeError, match="needs a KickedSequence and a Bunch, got Lattice"):
+        scb.track(psb_lattice, None)
+    bunch = scb.gaussian(psb_sequence, 10, 0.0, "2 um", "2 um", "15 m")
+    with pytest.raises(scb.ScBridgeError, match="must be a strategy"):
+        scb.track(psb_sequence, bunch, adjoint=scb.StoreStates)
+
+
+def test_a_drift_of_negative_length_gets_kicks_of_negative_length(psb_lattice):
+    records = dict(psb_lattice.elements)
+    records["d5"] = dataclasses.replace(records["d5"], fields={"length": -0.5})
+    lattice = dataclasses.replace(psb_lattice, elements=records)
+    sequence = scb.KickedSequence(
+        lattice, slicing=scb.MaxSpacing("1 m"), space_charge=scb.SpaceCharge()
+    )
+    audit = sequence.audit()
+    assert audit.kick_length == pytest.approx(audit.length, abs=1e-9)
+    assert audit.length == pytest.approx(lattice.length, abs=1e-9)
+    assert sequence.kick_lengths.min().item() == -0.5
 
 
 def test_repr_tells_what_it_is(psb_sequence):

@@ -44,5 +44,6 @@ def test_a_spacing_that_is_no_length_is_refused(spacing):
 
 
 def test_less_than_one_kick_is_refused():
-    with pytest.raises(scb.LatticeError, match="must be at least 1"):
-        scb.KicksPerElement(0)
+    for number in (0, 1.5):
+        with pytest.raises(scb.LatticeError, match="must be a whole number from 1"):
+            scb.KicksPerElement(number)

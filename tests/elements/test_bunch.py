@@ -7,7 +7,7 @@ import torch
 import xtrack as xt
 
 from cases import REFERENCES, make_reference, random_bunch
-from sc_bridge.elements import Bunch, Reference
+from sc_bridge.elements import Bunch, Quadrupole, Reference
 from sc_bridge.elements.bunch import pzeta_of
 from sc_bridge.elements.errors import BunchError
 
@@ -76,6 +76,21 @@ def test_a_bunch_of_no_charge_has_the_moments_of_its_particles():
     bunch = random_bunch(50)
     assert bunch.intensity.item() == 0.0
     assert bunch.sigma_x.item() == pytest.approx(bunch.x.std(correction=0).item(), rel=1e-12)
+
+
+def test_lost_particles_may_hold_anything():
+    bunch = random_bunch(6)
+    alive = torch.tensor([True] * 5 + [False])
+    coordinates = torch.where(alive, bunch.coordinates, torch.nan).requires_grad_()
+    spoilt = Bunch(coordinates, bunch.reference, 1.0, alive)
+    quadrupole = Quadrupole(length=0.5, k1=0.7)
+    quadrupole.k1.requires_grad_()
+    out = quadrupole.track(spoilt)
+    (out.sigma_x + out.nemitt_y + out.sigma_delta).backward()
+    assert quadrupole.k1.grad.isfinite()
+    assert coordinates.grad[:, alive].isfinite().all()
+    clean = quadrupole.track(Bunch(bunch.coordinates, bunch.reference, 1.0, alive))
+    assert out.sigma_x.item() == pytest.approx(clean.sigma_x.item(), rel=1e-14)
 
 
 def test_emittances_are_those_of_numpy():

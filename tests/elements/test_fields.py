@@ -81,6 +81,23 @@ def test_a_number_where_a_list_belongs_is_refused():
         Multipole(knl=torch.tensor(1.0))
 
 
+def test_text_where_a_number_belongs_is_refused():
+    with pytest.raises(ElementError, match="k1 = 'strong': must be a number"):
+        Quadrupole(length=0.5, k1="strong")
+    with pytest.raises(ElementError, match="knl = .*: must be a list of numbers"):
+        Multipole(knl=["a"])
+
+
+def test_a_cavity_has_a_frequency_or_a_harmonic():
+    with pytest.raises(ElementError, match="harmonic = 1.0: give one of them"):
+        Cavity(voltage=1.0, frequency=1e6, harmonic=1.0)
+
+
+def test_multipoles_of_any_order_are_finite():
+    out = Multipole(knl=[0.0] * 30 + [1.0]).track(random_bunch())
+    assert out.coordinates.isfinite().all()
+
+
 def test_driving_what_is_no_field_is_refused():
     with pytest.raises(ElementError, match="no float field 'gradient' to drive"):
         Quadrupole(length=0.5).drive("gradient", Bend(length=1.0)._drivers["k0"])
