@@ -55,12 +55,15 @@ def fused_kick(
     factor: Tensor,
     grid: Grid,
     potential: Tensor | None = None,
+    field_dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Same as `plain_kick`, with little memory and a fast backward pass.
 
-    A `potential` that `scaled_field` gave for the same bunch and grid is used again.
+    A `potential` that `scaled_field` gave for the same bunch and grid is used again. Both
+    passes convert to `field_dtype` and back; what is kept of the bunch is not converted.
     """
-    return _Kick.apply(coordinates, weight, gamma0, factor, grid, potential)  # pyright: ignore
+    dtype = field_dtype or coordinates.dtype
+    return _Kick.apply(coordinates, weight, gamma0, factor, grid, potential, dtype)  # pyright: ignore
 
 
 def scaled_field(coordinates: Tensor, weight: Tensor, gamma0: Tensor, grid: Grid) -> Tensor:
@@ -78,25 +81,30 @@ class _Kick(torch.autograd.Function):
         factor: Tensor,
         grid: Grid,
         potential: Tensor | None,
+        dtype: torch.dtype,
     ) -> Tensor:
         backend = backend_for(coordinates.device, grid.shape)
-        field = potential
+        converted, field = coordinates.to(dtype), potential
         if field is None:
-            field = backend.field(coordinates, weight, gamma0, grid)
+            field = backend.field(converted, weight.to(dtype), gamma0, grid)
         ctx.save_for_backward(coordinates, weight, gamma0, factor, field)
         ctx.grid = grid
-        return backend.kick(coordinates, field, gamma0, factor, grid)
+        return backend.kick(converted, field, gamma0, factor, grid).to(coordinates.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore
-        *inputs, potential = ctx.saved_tensors
+        coordinates, weight, *inputs, potential = ctx.saved_tensors
+        dtype = potential.dtype
         if torch.is_grad_enabled():
-            return *_differentiable_adjoint(inputs, gradient, ctx.grid), None, None
+            inputs = [coordinates, weight, *inputs]
+            return *_differentiable_adjoint(inputs, gradient, ctx.grid, dtype), None, None, None
         wants_weight = ctx.needs_input_grad[1]
+        inputs = [coordinates.to(dtype), weight.to(dtype), *inputs]
         result, weights, *others = _adjoint(
-            *inputs, potential, gradient, *ctx.grid[1:], wants_weight
+            *inputs, potential, gradient.to(dtype), *ctx.grid[1:], wants_weight
         )
-        return result, weights if wants_weight else None, *others, None, None
+        weights = weights.to(weight.dtype) if wants_weight else None
+        return result.to(coordinates.dtype), weights, *others, None, None, None
 
 
 @torch.library.custom_op("sc_bridge::space_charge_adjoint", mutates_args=())
@@ -147,9 +155,9 @@ def _subtract_mean(result: Tensor, totals: Tensor, grid: Grid) -> None:
 
 
 def _differentiable_adjoint(
-    inputs: list[Tensor], gradient: Tensor, grid: Grid
+    inputs: list[Tensor], gradient: Tensor, grid: Grid, dtype: torch.dtype
 ) -> tuple[Tensor | None, ...]:
     wanted = [tensor for tensor in inputs if tensor.requires_grad]
-    kicked = plain_kick(inputs[0], inputs[1], inputs[2], inputs[3], grid)
+    kicked = plain_kick(inputs[0], inputs[1], inputs[2], inputs[3], grid, dtype)
     found = iter(torch.autograd.grad(kicked, wanted, gradient, create_graph=True))
     return tuple(next(found) if tensor.requires_grad else None for tensor in inputs)

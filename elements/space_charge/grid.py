@@ -130,10 +130,10 @@ def grid_around(
         return _fixed_grid(gamma0, alive, settings, settings.ranges)
     with torch.no_grad():
         mask = None if alive is None else alive.unsqueeze(-2)
-        centre = sums.plain_mean(position, mask)
+        centre = sums.plain_mean(position.to(settings.field_dtype or position.dtype), mask)
         if cell_size is None:
             if mask is not None:
-                position = torch.where(mask, position, centre.unsqueeze(-1))
+                position = torch.where(mask, position, centre.to(position.dtype).unsqueeze(-1))
             cell_size = _ladder_cell_size(sums.span(position), centre, gamma0, nodes)
         return Grid(nodes, cell_size, centre.to(torch.float64), alive, shape)
 
@@ -160,7 +160,7 @@ def _ladder_cell_size(
             "mark it as lost, or look for the element where it diverges"
         )
     scale = torch.maximum(highest.abs(), lowest.abs()).to(torch.float64)
-    noise = ROUNDINGS * torch.finfo(centre.dtype).eps * scale
+    noise = ROUNDINGS * torch.finfo(highest.dtype).eps * scale
     extent = torch.where(extent > noise, extent, 0.0)
     stretch = torch.stack((torch.ones_like(gamma0), torch.ones_like(gamma0), gamma0), dim=-1)
     size = extent * stretch.to(extent) / (half_width(nodes, extent) - SPARE_CELLS)

@@ -71,7 +71,10 @@ def space_charge_field(
         if settings.transform == "ballistic":
             bunch = at_one_time(bunch).bunch
         source, grid, _ = _source_and_grid(bunch, settings, cell_size)
-        return Field(grid, scaled_field(source.coordinates, source.weight, source.gamma0, grid))
+        coordinates, weight = source.coordinates, source.weight
+        dtype = settings.field_dtype or coordinates.dtype
+        potential = scaled_field(coordinates.to(dtype), weight.to(dtype), source.gamma0, grid)
+        return Field(grid, potential)
 
 
 def space_charge_kick(
@@ -118,9 +121,10 @@ def space_charge_kick(
     factor = factor.expand(*batch, 3).reshape(-1, 3)
     inputs = (source.coordinates, source.weight, source.gamma0, factor, grid)
     if settings.implementation == "fused" and is_usable(source.coordinates):
-        kicked = fused_kick(*inputs, None if field is None else field.potential)
+        potential = None if field is None else field.potential
+        kicked = fused_kick(*inputs, potential, settings.field_dtype)
     else:
-        kicked = plain_kick(*inputs)
+        kicked = plain_kick(*inputs, settings.field_dtype)
     return bunch.replace(coordinates=kicked.reshape(*batch, 6, -1))
 
 
@@ -195,7 +199,7 @@ class SpaceChargeKick(Element):
         Whether pzeta is kicked as well as px and py.
     cell_size : tuple of float, m, optional
         Fixed cells (hx, hy, gamma0 hzeta); by default they follow the bunch on a ladder.
-    implementation, shape, x_range, y_range, z_range, transform
+    implementation, shape, x_range, y_range, z_range, transform, field_dtype
         See `SpaceCharge`.
 
     Validity: open boundaries; second order in the cell size; the field of the
@@ -219,10 +223,12 @@ class SpaceChargeKick(Element):
         y_range: Range | None = None,
         z_range: Range | None = None,
         transform: Transform = "none",
+        field_dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        ranges = (x_range, y_range, z_range)
         self.settings = SpaceCharge(
-            grid, longitudinal, implementation, shape, x_range, y_range, z_range, transform
+            grid, longitudinal, implementation, shape, *ranges, transform, field_dtype
         )
         if cell_size is not None:
             checked_cell_size(cell_size, torch.empty(0))

@@ -16,7 +16,12 @@ from .poisson import scaled_potential
 
 
 def plain_kick(
-    coordinates: Tensor, weight: Tensor, gamma0: Tensor, factor: Tensor, grid: Grid
+    coordinates: Tensor,
+    weight: Tensor,
+    gamma0: Tensor,
+    factor: Tensor,
+    grid: Grid,
+    field_dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Add factor times the difference of the scaled potential over two cells to the momenta.
 
@@ -28,6 +33,8 @@ def plain_kick(
     factor : Tensor, (batch, 3)
         Change of px, py, pzeta per unit of difference.
     grid : Grid
+    field_dtype : torch.dtype, optional
+        Of all that is computed here; the result has the coordinates' own.
 
     Returns
     -------
@@ -38,6 +45,8 @@ def plain_kick(
     SpaceChargeError
         If a living particle is outside the grid.
     """
+    bunch_dtype, field_dtype = coordinates.dtype, field_dtype or coordinates.dtype
+    coordinates, weight = coordinates.to(field_dtype), weight.to(field_dtype)
     position = coordinates[:, 0::2]
     alive = None
     if grid.alive is not None:
@@ -62,4 +71,5 @@ def plain_kick(
     if alive is not None:
         kick = torch.where(alive, kick, 0.0)
     momenta = coordinates[:, 1::2] + kick
-    return torch.stack((coordinates[:, 0::2], momenta), dim=2).flatten(1, 2)
+    kicked = torch.stack((coordinates[:, 0::2], momenta), dim=2).flatten(1, 2)
+    return kicked.to(bunch_dtype)

@@ -6,10 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
+import torch
+
 from ..errors import SpaceChargeError
 
 # Two spare cells on every side and one cell for the bunch on either side of its mean.
 SMALLEST_GRID = 8
+LARGEST_GRID = 2**30
 
 
 Implementation: TypeAlias = Literal["fused", "plain"]
@@ -44,9 +47,14 @@ class SpaceCharge:
     transform : {"none", "ballistic"}
         Positions as they are (as Cheetah and xfields take them), or at the time of the
         reference, for short bunches of large divergence; an error where that is wrong.
+    field_dtype : None or torch.float64
+        `torch.float64` computes deposit, solve and gather in float64 for a float32 bunch too,
+        for pancakes so flat that neighbouring nodes differ by float32's rounding. By default
+        the bunch's own.
 
     Cost: "fused" keeps the 6 coordinates of every particle, which the state shares, and one
-    number a node for the backward pass; "plain" about 400 bytes a particle and 30 a node.
+    number a node (of `field_dtype`) for the backward pass; "plain" about 400 bytes a particle
+    and 30 a node.
 
     Validity: open boundaries, no beam pipe. In a long-bunch ring at low energy the
     longitudinal force of an open bunch is overestimated.
@@ -65,6 +73,7 @@ class SpaceCharge:
     y_range: Range | None = None
     z_range: Range | None = None
     transform: Transform = "none"
+    field_dtype: torch.dtype | None = None
 
     def __post_init__(self) -> None:
         nodes = tuple(self.grid)
@@ -73,6 +82,11 @@ class SpaceCharge:
             raise SpaceChargeError(
                 f"space charge: grid = {self.grid}: must be three numbers of nodes (nx, ny, nz) "
                 f"of at least {SMALLEST_GRID}"
+            )
+        if math.prod(nodes) > LARGEST_GRID:
+            raise SpaceChargeError(
+                f"space charge: grid = {self.grid}: {math.prod(nodes):.3g} nodes: at most "
+                f"{LARGEST_GRID:.3g}, which take about 100 GB"
             )
         object.__setattr__(self, "grid", nodes)
         for name, known in (
@@ -85,6 +99,11 @@ class SpaceCharge:
                     f"space charge: {name} = {getattr(self, name)!r}: "
                     f"must be one of {', '.join(map(repr, get_args(known)))}"
                 )
+        if self.field_dtype not in (None, torch.float64):
+            raise SpaceChargeError(
+                f"space charge: field_dtype = {self.field_dtype!r}: must be torch.float64, or "
+                "None for that of the bunch"
+            )
         self._check_ranges()
 
     def _check_ranges(self) -> None:
