@@ -48,6 +48,8 @@ def matched_sigma_delta(sequence: KickedSequence, twiss: Twiss, sigma_z: float) 
             f"{sequence.lattice.source}: no cavity with voltage, so that no momentum spread "
             "matches the bunch length: give sigma_delta"
         )
+    if sigma_z == 0.0:
+        return 0.0
     reference = sequence.reference
     work = math.fsum(_work(cavity, reference, sigma_z) for cavity in cavities)
     square = 2.0 * work / (twiss.slip_factor * twiss.circumference)

@@ -74,7 +74,7 @@ def build_elements(
     for (name, field_name), expressions in driven.items():
         if name in elements:
             _drive(lattice, elements[name], field_name, knobs, expressions)
-    circumference = math.fsum(length_of(elements[name]) for name in lattice.element_names)
+    circumference = _circumference(lattice, elements)
     for element in elements.values():
         if isinstance(element, Cavity):
             element.line_length = circumference  # pyright: ignore[reportAttributeAccessIssue]
@@ -140,3 +140,10 @@ def _drive(
         element.drive(field_name, FieldDriver(knobs, base.detach().clone(), expressions))
     except (ElementError, IndexError) as error:
         raise LatticeError(f"{place}: {error}") from None
+
+
+def _circumference(lattice: Lattice, elements: dict[str, Element]) -> float:
+    try:
+        return math.fsum(length_of(elements[name]) for name in lattice.element_names)
+    except OverflowError:
+        raise LatticeError(f"{lattice.source}: the lengths add up to no finite number") from None

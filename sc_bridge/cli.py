@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     options = _parser().parse_args(arguments)
     try:
-        return _run(options)
+        with _short_warnings(options.quiet):
+            return _run(options)
     except ScBridgeError as error:
         print(f"sc-bridge: error: {_one_line(error)}", file=sys.stderr)
         return REFUSED
@@ -47,14 +49,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entry_point() -> NoReturn:
     """Run as a program."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminate)
+    if sys.stdout is None:  # closed by the shell
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
         code = main()
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader of a pipe has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of a pipe has gone; results are written by then
         code = OK
+        _discard_output()
+    except OSError as error:
+        print(f"sc-bridge: error: cannot print: {error.strerror}", file=sys.stderr)
+        code = REFUSED
+        _discard_output()
     sys.exit(code)
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _short_warnings(quiet: bool) -> Iterator[None]:
+    """Show a warning as one line, without the code that it came from."""
+
+    def show(message: Warning | str, *place: Any, **more: Any) -> None:
+        if not quiet:
+            print(f"sc-bridge: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def _terminate(number: int, frame: Any) -> None:

@@ -199,6 +199,8 @@ def load_study(path: str | Path) -> Study:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    if path.exists() and not path.is_file():
+        raise StudyError(f"{path}: is no regular file: give the path of a study, study.toml")
     try:
         with path.open("rb") as stream:
             content = stream.read(_LARGEST_FILE + 1)

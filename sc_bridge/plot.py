@@ -63,7 +63,7 @@ def save_envelopes(path: str | os.PathLike[str], outcome: Outcome) -> None:
     _draw_lattice(below, outcome.sequence)
     title = outcome.study.model.title
     if title:
-        above.set_title(title, loc="left", fontsize=12, pad=10)
+        above.set_title(title, loc="left", fontsize=12, pad=10, parse_math=False)
     figure.savefig(path, dpi=150, format="png")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Literal
@@ -23,7 +24,7 @@ from sc_bridge.elements.space_charge import (
 
 from .audit import Audit, audit_sequence
 from .build import build_elements
-from .errors import LatticeError
+from .errors import LatticeError, SpaceChargeError
 from .knobs import Knobs
 from .lattice import Lattice
 from .slicing import Slicing, length_of
@@ -216,10 +217,9 @@ class KickedSequence(nn.Module):
         """Apply the kick of a stage, if it has one, or undo it (`sign` -1)."""
         if stage.kick is None or self.space_charge is None:
             return bunch
-        length = stage.kick.length * sign
-        return space_charge_kick(
-            bunch, length, self.space_charge, self._frozen_cell_size(stage), field
-        )
+        length, size = stage.kick.length * sign, self._frozen_cell_size(stage)
+        with _named(stage):
+            return space_charge_kick(bunch, length, self.space_charge, size, field)
 
     def solve_field(
         self, stage: Stage, bunch: Bunch, cell_size: CellSizes | None = None
@@ -228,7 +228,8 @@ class KickedSequence(nn.Module):
         if stage.kick is None or self.space_charge is None:
             return None
         cell_size = self._frozen_cell_size(stage) if cell_size is None else cell_size
-        return space_charge_field(bunch, self.space_charge, cell_size)
+        with _named(stage):
+            return space_charge_field(bunch, self.space_charge, cell_size)
 
     def _frozen_cell_size(self, stage: Stage) -> CellSizes | None:
         # the first stage has no kick
@@ -276,9 +277,17 @@ class KickedSequence(nn.Module):
         yield Stage(index, kick, tuple(maps), s)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> KickedSequence:
-        super()._apply(fn, recurse)
-        self.reference = self.reference.to(fn(torch.zeros(0)).device)
+        """Move to another device; fields, knobs and reference stay in float64."""
+        device = fn(torch.zeros(0)).device
+        super()._apply(lambda tensor: tensor.to(device), recurse)
+        self.reference = self.reference.to(device)
         return self
+
+    def forward(self, bunch: Bunch) -> Bunch:
+        """Track with plain automatic differentiation, for `torch.func`; see `track`."""
+        from .adjoint import RecordAll
+
+        return RecordAll().run(self, bunch)
 
     def extra_repr(self) -> str:
         return (
@@ -288,6 +297,18 @@ class KickedSequence(nn.Module):
 
     def __repr__(self) -> str:
         return f"KickedSequence({self.extra_repr()})"
+
+
+@contextmanager
+def _named(stage: Stage) -> Iterator[None]:
+    """Add the place of a kick to what it refuses."""
+    try:
+        yield
+    except SpaceChargeError as error:
+        name = stage.kick.name if stage.kick is not None else None
+        raise SpaceChargeError(
+            f"kick {stage.index} in {name!r} at s = {stage.s:.6g} m: {error}"
+        ) from None
 
 
 def _has_face(element: Element, side: Literal["entry", "exit"]) -> bool:

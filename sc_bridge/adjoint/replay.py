@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from sc_bridge.elements import Bunch, Reference
 from sc_bridge.elements.space_charge import Field
@@ -62,8 +63,12 @@ class Taped(ABC):
         self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None = None
     ) -> Bunch:
         """Track; the result is connected to everything that it depends on."""
-        parameters = tuple(p for p in sequence.parameters() if p.requires_grad)
-        task = _Task(self, sequence, bunch.alive, observer, parameters, [])
+        if torch._C._are_functorch_transforms_active():  # pyright: ignore
+            raise ScBridgeError(
+                f"track: {self!r} does not work under torch.func: use adjoint=RecordAll()"
+            )
+        named = {name: p for name, p in sequence.named_parameters() if p.requires_grad}
+        task = _Task(self, sequence, bunch.alive, observer, tuple(named), [])
         reference = bunch.reference
         coordinates = _Run.apply(
             task,
@@ -72,7 +77,7 @@ class Taped(ABC):
             reference.mass0,
             reference.q0,
             reference.p0c,
-            *parameters,
+            *named.values(),
         )
         return task.outgoing[0].replace(
             coordinates=coordinates, weight=bunch.weight, reference=reference
@@ -87,7 +92,7 @@ class _Task:
     sequence: KickedSequence
     alive: Tensor
     observer: Observer | None
-    parameters: tuple[nn.Parameter, ...]
+    names: tuple[str, ...]  # of the parameters that ask for gradients
     outgoing: list[Bunch]  # filled by the forward pass
 
 
@@ -114,19 +119,35 @@ class _Run(torch.autograd.Function):
                 f"track: {task.strategy!r} gives first derivatives only: "
                 "use adjoint=RecordAll() for higher ones"
             )
-        n_inputs = 5 + len(task.parameters)
+        n_inputs = 5 + len(task.names)
         kept = ctx.saved_tensors
+        parameters = dict(zip(task.names, kept[5:n_inputs], strict=True))
         wanted = ctx.needs_input_grad[1:]
         totals: list[Tensor | None] = [None] * n_inputs
         for entry in ctx.tape.backwards(list(kept[n_inputs:])):
-            gradient, found = _stage_vjp(task, entry, wanted, gradient)
+            gradient, found = _stage_vjp(task, entry, parameters, wanted, gradient)
             totals = [_add(total, new) for total, new in zip(totals, found, strict=True)]
         totals[0] = gradient if wanted[0] else None
         return None, *totals
 
 
+class _StageOf(nn.Module):
+    """One stage of a sequence as a module, so that its parameters can be exchanged."""
+
+    def __init__(self, sequence: KickedSequence) -> None:
+        super().__init__()
+        self.sequence = sequence
+
+    def forward(self, entry: Entry, start: Bunch) -> Tensor:
+        return run_stage(self.sequence, entry.stage, start, field=entry.field).coordinates
+
+
 def _stage_vjp(
-    task: _Task, entry: Entry, wanted: tuple[bool, ...], gradient: Tensor
+    task: _Task,
+    entry: Entry,
+    parameters: dict[str, Tensor],
+    wanted: tuple[bool, ...],
+    gradient: Tensor,
 ) -> tuple[Tensor, list[Tensor | None]]:
     """Gradient before a stage, and what the stage adds to that of every other input."""
     bunch, reference = entry.bunch, entry.bunch.reference
@@ -136,22 +157,22 @@ def _stage_vjp(
             tensor.detach().requires_grad_(index == 0 or wanted[index])
             for index, tensor in enumerate(inputs)
         )
+        exchanged = {
+            f"sequence.{name}": value.detach().requires_grad_()
+            for name, value in parameters.items()
+        }
         start = _make_bunch(leaves, bunch.alive)
-        end = run_stage(task.sequence, entry.stage, start, field=entry.field).coordinates
-    sources = [*leaves, *task.parameters]
+        end = functional_call(_StageOf(task.sequence), exchanged, (entry, start))
+    sources = [*leaves, *exchanged.values()]
     asked = [index for index, source in enumerate(sources) if source.requires_grad]
     found: list[Tensor | None] = [None] * len(sources)
-    if end.requires_grad:
-        gradients = torch.autograd.grad(
-            end, [sources[index] for index in asked], gradient, allow_unused=True
-        )
-        for index, value in zip(asked, gradients, strict=True):
-            found[index] = value
-    before = found[0]
-    found[0] = None
-    if before is None:
-        before = torch.zeros_like(gradient)
-    return before, found
+    gradients = torch.autograd.grad(
+        end, [sources[index] for index in asked], gradient, allow_unused=True
+    )
+    for index, value in zip(asked, gradients, strict=True):
+        found[index] = value
+    before, found[0] = found[0], None
+    return torch.zeros_like(gradient) if before is None else before, found
 
 
 def _add(total: Tensor | None, new: Tensor | None) -> Tensor | None:

@@ -29,6 +29,9 @@ _ZERO_BY_DEFAULT = frozenset(
 _DERIVED = frozenset({("Bend", "h"), ("RBend", "h"), ("RBend", "length")})
 _AGREEMENT = 1e-9  # an expression against its value in the file, both rounded in float64
 
+# Far above any magnet; a larger index would only take memory.
+_HIGHEST_ORDER = 100
+
 
 @dataclass
 class Variables:
@@ -121,6 +124,8 @@ def _read_definition(
         variables.expressions[target.name] = parse_expression(right, where, variables.variable_of)
         return
     where = _place(variables, target.element) + str(target)[len(target.element) :]
+    if target.index is not None and not 0 <= target.index <= _HIGHEST_ORDER:
+        raise LatticeError(f"{where}: an order of a multipole is from 0 to {_HIGHEST_ORDER}")
     expression = parse_expression(right, where, variables.variable_of)
     root = variables.root_of.get(target.element)
     if root is None:

@@ -99,6 +99,45 @@ def test_strategy_maps_over_many_gradients_at_once(sequence, adjoint):
     knob.requires_grad_(False)
 
 
+@pytest.mark.parametrize("adjoint", ADJOINT_CASES.values(), ids=ADJOINT_CASES)
+def test_strategy_refuses_torch_func_by_name(sequence, adjoint):
+    def size(coordinates):
+        bunch = scb.Bunch(coordinates, sequence.reference, 1e9)
+        return scb.track(sequence, bunch, adjoint=adjoint).sigma_x
+
+    with pytest.raises(scb.ScBridgeError, match=r"does not work under torch.func"):
+        torch.func.grad(size)(random_start(20))
+
+
+def test_exchanged_parameters_get_their_gradients(sequence):
+    """As `torch.func.functional_call` exchanges them, whatever the module holds afterwards."""
+    index = list(sequence.knobs).index("kbrqf")
+    value = torch.tensor(0.76, dtype=torch.float64, requires_grad=True)
+
+    class Tracked(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.line = sequence
+
+        def forward(self, adjoint):
+            bunch = scb.Bunch(random_start(50), sequence.reference, 1e9)
+            return scb.track(self.line, bunch, adjoint=adjoint).sigma_x
+
+    found = []
+    for adjoint in (scb.RecordAll(), scb.StoreStates()):
+        exchanged = {f"line.knobs.{index}": value}
+        size = torch.func.functional_call(Tracked(), exchanged, (adjoint,))
+        found.append(torch.autograd.grad(size, value)[0].item())
+    assert found[1] == pytest.approx(found[0], rel=AGREEMENT)
+    assert found[0] != 0
+
+
+def test_a_sequence_is_a_module_that_tracks(sequence):
+    bunch = scb.Bunch(random_start(20), sequence.reference, 1e9)
+    tracked = scb.track(sequence, bunch)
+    assert torch.allclose(sequence(bunch).coordinates, tracked.coordinates, rtol=0, atol=1e-15)
+
+
 def test_second_derivatives_are_refused_by_name(sequence):
     knob = sequence.knobs["kbrqf"].requires_grad_()
     bunch = scb.Bunch(random_start(50), sequence.reference, 1e9)

@@ -63,6 +63,13 @@ def test_a_file_without_reference_is_refused_until_one_is_given():
     assert KickedSequence(lattice, reference=given).reference is given
 
 
+def test_lengths_beyond_numbers_are_refused():
+    records = {"d": Record("d", "Drift", {"length": 1e308})}
+    lattice = Lattice("l.json", "xsuite-json", "", records, ("d",) * 4, reference=PROTON)
+    with pytest.raises(scb.LatticeError, match="add up to no finite number"):
+        KickedSequence(lattice)
+
+
 def test_an_expression_for_what_is_no_number_is_refused():
     lattice = lattice_of(length=1.0)
     bad = Lattice(

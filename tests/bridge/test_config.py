@@ -130,5 +130,5 @@ def test_a_missing_file_is_refused(tmp_path):
 
 
 def test_a_folder_is_refused(tmp_path):
-    with pytest.raises(scb.StudyError, match="cannot be read"):
+    with pytest.raises(scb.StudyError, match="is no regular file"):
         load_study(tmp_path)

@@ -177,6 +177,20 @@ def test_settings_of_another_type_are_refused(psb_lattice, arguments, message):
         scb.KickedSequence(psb_lattice, **given)
 
 
+def test_fields_stay_in_float64_whatever_torch_is_asked(psb_lattice):
+    sequence = scb.KickedSequence(psb_lattice, bend_model="exact").half()
+    assert sequence.knobs["kbrqf"].dtype == torch.float64
+    assert sequence.knobs["kbrqf"].item() == psb_lattice.variables["kbrqf"]
+
+
+def test_a_kick_that_is_refused_names_its_place(psb_sequence):
+    bunch = scb.gaussian(psb_sequence, 10, 1e10, "2 um", "2 um", "15 m")
+    coordinates = bunch.coordinates.clone()
+    coordinates[0, 0] = math.nan
+    with pytest.raises(scb.SpaceChargeError, match=r"kick 1 in 'd1' at s = 0.442.* m: "):
+        scb.track(psb_sequence, bunch.replace(coordinates=coordinates))
+
+
 def test_tracking_something_else_is_refused(psb_lattice, psb_sequence):
     with pytest.raises(scb.ScBridgeError, match="needs a KickedSequence and a Bunch, got Lattice"):
         scb.track(psb_lattice, None)

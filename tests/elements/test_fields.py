@@ -82,14 +82,14 @@ def test_a_number_where_a_list_belongs_is_refused():
 
 
 def test_text_where_a_number_belongs_is_refused():
-    with pytest.raises(ElementError, match="k1 = 'strong': must be a number"):
+    with pytest.raises(ElementError, match=r"k1 = 'strong': must be a number"):
         Quadrupole(length=0.5, k1="strong")
-    with pytest.raises(ElementError, match="knl = .*: must be a list of numbers"):
+    with pytest.raises(ElementError, match=r"knl = .*: must be a list of numbers"):
         Multipole(knl=["a"])
 
 
 def test_a_cavity_has_a_frequency_or_a_harmonic():
-    with pytest.raises(ElementError, match="harmonic = 1.0: give one of them"):
+    with pytest.raises(ElementError, match=r"harmonic = 1.0: give one of them"):
         Cavity(voltage=1.0, frequency=1e6, harmonic=1.0)
 
 
