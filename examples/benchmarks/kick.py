@@ -1,6 +1,7 @@
 """Time one space-charge kick beside ImpactX, Cheetah and xfields, in one process each.
 
     python examples/benchmarks/kick.py [--particles 1000000] [--rounds 3] [--json FILE]
+    python examples/benchmarks/kick.py --scaling
 
 All get the same Gaussian bunch, the same number of nodes and the same number of threads. The
 peers come with the extra `bench` (and `xsuite`). Ratios are their time over ours, of the
@@ -9,6 +10,8 @@ shortest of all repetitions, after a first kick that compiles and fills caches.
 ImpactX has one thread (its wheel is built without OpenMP) and float64; the time of its drift
 is taken off. Cheetah runs as its users run it: float32, all threads, automatic
 differentiation. xfields has one thread, float64, and a grid that is fixed beforehand.
+
+`--scaling` times our kick alone, forward, against the number of particles and of nodes.
 """
 
 from __future__ import annotations
@@ -43,6 +46,16 @@ RUNS = {
     "impactx 128 float64": ("impactx", "float64", 128, 1),
 }
 
+# particles and nodes along each axis, float32, two threads
+SCALING = (
+    (100_000, 64),
+    (1_000_000, 64),
+    (4_000_000, 64),
+    (1_000_000, 32),
+    (1_000_000, 128),
+    (1_000_000, 256),
+)
+
 
 def gamma0() -> float:
     return 1.0 + KINETIC_ENERGY / ELECTRON_MASS
@@ -69,7 +82,9 @@ def shortest(task: Callable[[], Any], seconds: float = 4.0) -> float:
 # ---- one function a code, each in a process of its own --------------------------------------
 
 
-def time_sc_bridge(n: int, dtype: str, grid: int, threads: int) -> dict[str, float]:
+def time_sc_bridge(
+    n: int, dtype: str, grid: int, threads: int, gradient: bool = True
+) -> dict[str, float]:
     import torch
 
     from sc_bridge.elements import Bunch, Reference
@@ -81,14 +96,16 @@ def time_sc_bridge(n: int, dtype: str, grid: int, threads: int) -> dict[str, flo
     coordinates = torch.from_numpy(particles(n, dtype))
     bunch = Bunch(coordinates, reference, CHARGE / 1.602176634e-19 / n)
     forward = shortest(lambda: space_charge_kick(bunch, LENGTH, settings))
+    if not gradient:
+        return {"forward": forward}
     wanted = bunch.replace(coordinates=coordinates.clone().requires_grad_())
     upstream = torch.ones_like(coordinates)
 
-    def gradient() -> None:
+    def there_and_back() -> None:
         kicked = space_charge_kick(wanted, LENGTH, settings).coordinates
         torch.autograd.grad(kicked, wanted.coordinates, upstream)
 
-    return {"forward": forward, "gradient": shortest(gradient)}
+    return {"forward": forward, "gradient": shortest(there_and_back)}
 
 
 def time_impactx(n: int, dtype: str, grid: int, threads: int) -> dict[str, float]:
@@ -194,6 +211,13 @@ def time_xfields(n: int, dtype: str, grid: int, threads: int) -> dict[str, float
     return {"forward": shortest(lambda: element.track(bunch))}
 
 
+def scaling() -> None:
+    """Print the time of one forward kick for each size of `SCALING`."""
+    for n, grid in SCALING:
+        seconds = time_sc_bridge(n, "float32", grid, 2, gradient=False)["forward"]
+        print(f"{n:9d} particles, {grid:3d}^3 nodes: {1e3 * seconds:7.1f} ms", flush=True)
+
+
 # ---- memory ---------------------------------------------------------------------------------
 
 
@@ -275,8 +299,12 @@ def main() -> None:
     parser.add_argument("--particles", type=lambda text: int(float(text)), default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3, help="processes per measurement")
     parser.add_argument("--json", type=Path, help="file to write ratios, bytes and seconds to")
+    parser.add_argument("--scaling", action="store_true", help="time sizes of our kick alone")
     parser.add_argument("--worker", choices=RUNS, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.scaling:
+        scaling()
+        return
     if options.worker:
         code, dtype, grid, threads = RUNS[options.worker]
         timer = globals()[f"time_{code}"]
