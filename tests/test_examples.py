@@ -45,7 +45,7 @@ def test_the_python_of_the_readme_runs_on_a_smaller_bunch():
     # the default bend is an integrator of 160 steps
     code = code.replace("(8, 8, 8))", '(8, 8, 8)), bend_model="exact"').replace('"1 m"', '"5 m"')
     out = run_python(code)
-    assert "file, elements and slices agree" in out
+    assert "file, built elements and slices agree" in out
     assert "dtype=torch.float64" in out.splitlines()[-1]
 
 

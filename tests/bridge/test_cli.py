@@ -167,6 +167,25 @@ def test_a_run_is_reproducible(folder):
     assert [d.value for d in first.derivatives] == [d.value for d in second.derivatives]
 
 
+def test_what_nothing_depends_on_has_derivatives_of_zero(folder):
+    edit(folder, '"sigma_x", "nemitt_y"', '"intensity", "sigma_x"')
+    edit(folder, '"kbrqf", ', '"t_turn_s", ')
+    found = {
+        (d.of, d.input.name): d.value
+        for d in run_study(load_study(folder / "study.toml")).derivatives
+    }
+    assert found["sigma_x", "t_turn_s"] == found["intensity", "t_turn_s"] == 0.0
+    assert found["intensity", "bunch.intensity"] == pytest.approx(1.0)
+
+
+def test_a_title_is_plain_text(folder):
+    (folder / "study.toml").write_text("title = '$y^$'\n" + SMALL)
+    outcome = run_study(load_study(folder / "study.toml"))
+    with results.output_folder(folder / "out") as output:
+        output.write(outcome)
+    assert (folder / "out" / "envelopes.png").stat().st_size > 0
+
+
 def test_a_study_without_kicks_or_derivatives_runs(folder):
     text = (folder / "study.toml").read_text().split("[space_charge]")[0]
     (folder / "study.toml").write_text(text)
@@ -386,7 +405,22 @@ def test_the_program_refuses_in_one_line_without_a_traceback(folder):
     )
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_full_output_is_one_line(folder):
+    with open("/dev/full", "w") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "sc_bridge", "--help"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+    assert process.returncode == 2
+    assert process.stderr == "sc-bridge: error: cannot print: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_in_the_middle_leaves_nothing(folder, number, code):
     edit(folder, "n_particles = 200", "n_particles = 200_000")
     process = program("run", "study.toml", cwd=folder)
