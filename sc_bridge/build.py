@@ -136,6 +136,8 @@ def _drive(
     base = getattr(element, field_name, None)
     if not isinstance(base, torch.Tensor):
         raise LatticeError(f"{place}: driven by an expression, but is no number of this element")
+    if base.dim() and None in expressions:
+        raise LatticeError(f"{place}: is a list: an expression can drive {field_name}[n] only")
     try:
         element.drive(field_name, FieldDriver(knobs, base.detach().clone(), expressions))
     except (ElementError, IndexError) as error:

@@ -121,6 +121,8 @@ def _target(node: ast.expr) -> Target | None:
     attributes: list[str] = []
     if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute):
         index = _constant(node.slice)
+        if index is None:
+            return None
         node = node.value
     while isinstance(node, ast.Attribute):
         attributes.insert(0, node.attr)

@@ -81,3 +81,16 @@ def test_an_expression_for_what_is_no_number_is_refused():
     )
     with pytest.raises(scb.LatticeError, match=r"a.model: driven by an expression"):
         KickedSequence(bad)
+
+
+def test_an_expression_for_a_whole_list_is_refused():
+    lattice = lattice_of("Multipole", knl=[0.1])
+    bad = Lattice(
+        **{
+            **lattice.__dict__,
+            "variables": {"a": 1.0},
+            "field_expressions": {("a", "knl", None): Variable("a")},
+        }
+    )
+    with pytest.raises(scb.LatticeError, match=r"a.knl: is a list: .* drive knl\[n\] only"):
+        KickedSequence(bad)

@@ -280,7 +280,16 @@ def test_a_target_is_a_variable_or_a_field(text, target):
 
 
 @pytest.mark.parametrize(
-    "text", ["vars", "vars['a'].b", "element_refs['q']", "element_refs['q'].a.b", "f.sin(1)", "1"]
+    "text",
+    [
+        "vars",
+        "element_refs['q'].knl[-1]",
+        "vars['a'].b",
+        "element_refs['q']",
+        "element_refs['q'].a.b",
+        "f.sin(1)",
+        "1",
+    ],
 )
 def test_any_other_target_is_refused(text):
     with pytest.raises(ExpressionError, match=r"cannot drive .*: expected vars\['name'\]"):
