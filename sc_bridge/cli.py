@@ -49,9 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entry_point() -> NoReturn:
     """Run as a program."""
-    for name in ("SIGTERM", "SIGHUP"):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _terminate)
+            signal.signal(getattr(signal, name), _end)
     if sys.stdout is None:  # closed by the shell
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
@@ -84,9 +84,16 @@ def _short_warnings(quiet: bool) -> Iterator[None]:
         yield
 
 
-def _terminate(number: int, frame: Any) -> None:
+# Set by a signal. What a handler raises is lost where a library ignores exceptions (in a
+# destructor, say), so that it is raised again at the next sign of progress.
+_ending: list[BaseException] = []
+
+
+def _end(number: int, frame: Any) -> None:
     """End through the usual clean-up, so that no temporary folder stays."""
-    sys.exit(128 + number)
+    interrupted = number == signal.SIGINT
+    _ending.append(KeyboardInterrupt() if interrupted else SystemExit(128 + number))
+    raise _ending[-1]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -181,6 +188,8 @@ def _progress(quiet: bool) -> Iterator[Progress]:
         task = bar.add_task("", total=None)
 
         def show(stage: str, done: int, total: int | None) -> None:
+            if _ending:
+                raise _ending[-1]
             if total is None:
                 bar.update(task, description=stage, total=None)
             else:
