@@ -1,6 +1,6 @@
 """Time one space-charge kick beside ImpactX, Cheetah and xfields, in one process each.
 
-    python examples/benchmarks/kick.py [--particles 1000000] [--rounds 3] [--json FILE]
+    python examples/benchmarks/kick.py [--particles 1000000] [--rounds 3] [--json]
     python examples/benchmarks/kick.py --scaling
 
 All get the same Gaussian bunch, the same number of nodes and the same number of threads. The
@@ -23,7 +23,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -313,7 +312,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--particles", type=lambda text: int(float(text)), default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3, help="processes per measurement")
-    parser.add_argument("--json", type=Path, help="file to write ratios, bytes and seconds to")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--scaling", action="store_true", help="time sizes of our kick alone")
     parser.add_argument("--worker", choices=RUNS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -339,7 +338,7 @@ def main() -> None:
         print(f"{key:28s} {value:8.3f}")
     if options.json:
         document = {**results, "seconds": seconds, "particles": options.particles}
-        options.json.write_text(json.dumps(document, indent=2) + "\n")
+        print(json.dumps(document))
 
 
 if __name__ == "__main__":
