@@ -43,8 +43,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"sc-bridge: error: {_one_line(error)}", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
-        print("sc-bridge: interrupted, nothing written", file=sys.stderr)
-        return INTERRUPTED
+        return _interrupted()
+    except Exception:
+        if not _ending:
+            raise
+        # a library turned the signal into an error of its own
+        if isinstance(_ending[-1], KeyboardInterrupt):
+            return _interrupted()
+        raise _ending[-1] from None
+
+
+def _interrupted() -> int:
+    print("sc-bridge: interrupted, nothing written", file=sys.stderr)
+    return INTERRUPTED
 
 
 def entry_point() -> NoReturn:
@@ -129,6 +140,8 @@ def _version() -> str:
 
 
 def _run(options: argparse.Namespace) -> int:
+    # all that takes long to import, before anything is created
+    from . import study as _  # noqa: F401
     from .config import load_study
     from .results import output_folder, to_dict
 
