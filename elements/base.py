@@ -158,6 +158,15 @@ class Element(nn.Module):
         value = self._drivers.pop(field)().detach().clone()
         self.register_parameter(field, nn.Parameter(value, requires_grad=False))
 
+    def _check_choice(self, field: str, value: str, *choices: str) -> None:
+        if value not in choices:
+            known = ", ".join(map(repr, choices))
+            raise ElementError(f"{self.label}: {field} {value!r}: must be one of {known}")
+
+    def _check_count(self, field: str, value: int) -> None:
+        if value < 0:
+            raise ElementError(f"{self.label}: {field} = {value}: must not be negative")
+
     def _register(self, **fields: Number) -> None:
         """Make each field a float64 parameter."""
         for name, value in fields.items():

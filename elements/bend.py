@@ -97,13 +97,10 @@ class Bend(Element):
         edge_exit_hgap: Number = 0.0,
     ) -> None:
         super().__init__()
-        _check_choice("model", model, ("adaptive", "rot-kick-rot", "exact"))
-        _check_choice("edge_entry_model", edge_entry_model, ("linear", "suppressed"))
-        _check_choice("edge_exit_model", edge_exit_model, ("linear", "suppressed"))
-        if num_multipole_kicks < 0:
-            raise ElementError(
-                f"Bend: num_multipole_kicks = {num_multipole_kicks}: must not be negative"
-            )
+        self._check_choice("model", model, "adaptive", "rot-kick-rot", "exact")
+        self._check_choice("edge_entry_model", edge_entry_model, "linear", "suppressed")
+        self._check_choice("edge_exit_model", edge_exit_model, "linear", "suppressed")
+        self._check_count("num_multipole_kicks", num_multipole_kicks)
         self.model = model
         self.num_multipole_kicks = num_multipole_kicks
         self.edge_entry_active = bool(edge_entry_active) and edge_entry_model == "linear"
@@ -215,8 +212,3 @@ class Bend(Element):
                 f"{self.label}: model 'exact' is the map of a pure dipole, but k1, k2, knl or ksl "
                 "is set or asks for a gradient: use model 'rot-kick-rot'"
             )
-
-
-def _check_choice(field: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ElementError(f"Bend: {field} {value!r}: must be one of {', '.join(choices)}")

@@ -61,16 +61,12 @@ class Cavity(Element):
         model: Literal["adaptive", "drift-kick-drift-expanded"] = "adaptive",
     ) -> None:
         super().__init__()
-        if model not in ("adaptive", "drift-kick-drift-expanded"):
-            raise ElementError(
-                f"Cavity: model {model!r}: must be one of 'adaptive', 'drift-kick-drift-expanded'"
-            )
+        self._check_choice("model", model, "adaptive", "drift-kick-drift-expanded")
         if torch.as_tensor(frequency).any() and torch.as_tensor(harmonic).any():
             raise ElementError(
                 f"Cavity: frequency = {frequency} Hz and harmonic = {harmonic}: give one of them"
             )
-        if num_kicks < 0:
-            raise ElementError(f"Cavity: num_kicks = {num_kicks}: must not be negative")
+        self._check_count("num_kicks", num_kicks)
         self.model = model
         self.num_kicks = num_kicks
         self._register(

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from .base import Element, Number, State
 from .bunch import delta_of, rvv_minus_one
-from .errors import ElementError
 from .reference import Reference
 
 
@@ -59,10 +58,7 @@ class Drift(Element):
         model: Literal["adaptive", "expanded", "exact"] = "adaptive",
     ) -> None:
         super().__init__()
-        if model not in ("adaptive", "expanded", "exact"):
-            raise ElementError(
-                f"Drift: model {model!r}: must be one of 'adaptive', 'expanded', 'exact'"
-            )
+        self._check_choice("model", model, "adaptive", "expanded", "exact")
         self.model = model
         self._register(length=length)
 

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from .base import Element, Number, Numbers, State
 from .bunch import delta_of, rvv_minus_one
-from .errors import ElementError
 from .integrators import UNIFORM, compose
 from .multipole import is_inactive, multipole_kick
 from .reference import Reference
@@ -82,14 +81,8 @@ class Quadrupole(Element):
         model: Literal["adaptive", "mat-kick-mat"] = "adaptive",
     ) -> None:
         super().__init__()
-        if model not in ("adaptive", "mat-kick-mat"):
-            raise ElementError(
-                f"Quadrupole: model {model!r}: must be one of 'adaptive', 'mat-kick-mat'"
-            )
-        if num_multipole_kicks < 0:
-            raise ElementError(
-                f"Quadrupole: num_multipole_kicks = {num_multipole_kicks}: must not be negative"
-            )
+        self._check_choice("model", model, "adaptive", "mat-kick-mat")
+        self._check_count("num_multipole_kicks", num_multipole_kicks)
         self.model = model
         self.num_multipole_kicks = num_multipole_kicks
         self._register(length=length, k1=k1, k1s=k1s)
