@@ -1,5 +1,7 @@
 """Lattice elements as torch modules with transfer maps, and the space-charge kick."""
 
+from .apertures import Aperture as Aperture
+from .apertures import LimitEllipse as LimitEllipse
 from .base import Element as Element
 from .base import State as State
 from .bend import Bend as Bend

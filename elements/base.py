@@ -55,6 +55,9 @@ class Element(nn.Module):
     """
 
     isthick: ClassVar[bool] = False
+    # Moves coordinates and does nothing else, so that a row of maps is applied in one go;
+    # not so an element that loses particles or changes the reference.
+    is_map: bool = True
     name: str | None
     length: Tensor
 
@@ -84,7 +87,7 @@ class Element(nn.Module):
         return self.exit(state, reference, +1)
 
     def undo(self, state: State, reference: Reference) -> State:
-        """Apply the exact inverse of `transport`."""
+        """Apply the exact inverse of `transport`; `reference` is the one that enters."""
         state = self.body(self.exit(state, reference, -1), reference, -1.0)
         return self.entry(state, reference, -1)
 
@@ -92,11 +95,29 @@ class Element(nn.Module):
         """Apply the map with its energy kick left out, as for optics with the RF frozen."""
         return self.transport(state, reference)
 
+    def outgoing(self, reference: Reference, weight: float = 1.0) -> Reference:
+        """Return the reference behind a fraction `weight` of this element; the same by default.
+
+        `reference` and the result have the shape of the bunch's, (...), not aligned with the
+        particles. An element that changes it sets `is_map` to False.
+        """
+        return reference
+
+    def incoming(self, reference: Reference, weight: float = 1.0) -> Reference:
+        """Return the reference in front of a fraction `weight`: the inverse of `outgoing`."""
+        return reference
+
     # ---- what users call -------------------------------------------------------------
 
     def track(self, bunch: Bunch) -> Bunch:
         """Return the bunch after this element; lost particles stay where they are."""
-        return track_transport(self.transport, bunch)
+        moved = track_transport(self.transport, bunch)
+        return moved if self.is_map else moved.replace(reference=self.outgoing(bunch.reference))
+
+    def undo_track(self, bunch: Bunch) -> Bunch:
+        """Return the bunch before this element: the exact inverse of `track`, losses aside."""
+        before = self.incoming(bunch.reference)
+        return track_transport(self.undo, bunch.replace(reference=before))
 
     def forward(self, bunch: Bunch) -> Bunch:
         return self.track(bunch)
@@ -248,6 +269,26 @@ def track_transport(transport: Transport, bunch: Bunch) -> Bunch:
     if not all_alive:
         coordinates = torch.where(alive, coordinates, bunch.coordinates)
     return bunch.replace(coordinates=coordinates)
+
+
+def row_transport(
+    parts: Sequence[Element], reference: Reference, coasting: bool = False
+) -> Transport:
+    """Return the map of a row of elements that `reference` enters.
+
+    The map ignores the reference that it is given later: each element gets its own, as those
+    before it leave it. With `coasting` energy kicks are left out and the reference stays.
+    """
+
+    def transport(state: State, _: Reference) -> State:
+        here = reference
+        for part in parts:
+            apply = part.coast if coasting else part.transport
+            state = apply(state, here.over_particles(state.x))
+            here = here if coasting or part.is_map else part.outgoing(here)
+        return state
+
+    return transport
 
 
 def transfer_matrix(

@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor
 
 from .base import Element, State
+from .bunch import Bunch
 from .reference import Reference
 
 
@@ -17,6 +18,10 @@ class Part(Element):
         super().__init__()
         self.parent = parent
         self.name = parent.name
+
+    @property
+    def is_map(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.parent.is_map
 
 
 class Slice(Part):
@@ -40,6 +45,12 @@ class Slice(Part):
     def body(self, state: State, reference: Reference, weight: float) -> State:
         return self.parent.body(state, reference, self.weight * weight)
 
+    def outgoing(self, reference: Reference, weight: float = 1.0) -> Reference:
+        return self.parent.outgoing(reference, self.weight * weight)
+
+    def incoming(self, reference: Reference, weight: float = 1.0) -> Reference:
+        return self.parent.incoming(reference, self.weight * weight)
+
     def extra_repr(self) -> str:
         return f"weight={self.weight:g}"
 
@@ -50,6 +61,10 @@ class Edge(Part):
     def __init__(self, parent: Element, side: Literal["entry", "exit"]) -> None:
         super().__init__(parent)
         self.side = side
+
+    @property
+    def is_map(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return True
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
         face = self.parent.entry if self.side == "entry" else self.parent.exit
@@ -62,11 +77,23 @@ class Edge(Part):
 class Inverse(Part):
     """The exact inverse of `parent`."""
 
+    def track(self, bunch: Bunch) -> Bunch:
+        return self.parent.undo_track(bunch)
+
+    def undo_track(self, bunch: Bunch) -> Bunch:
+        return self.parent.track(bunch)
+
     def transport(self, state: State, reference: Reference) -> State:
-        return self.parent.undo(state, reference)
+        return self.parent.undo(state, self.parent.incoming(reference))
 
     def undo(self, state: State, reference: Reference) -> State:
-        return self.parent.transport(state, reference)
+        return self.parent.transport(state, self.parent.incoming(reference))
+
+    def outgoing(self, reference: Reference, weight: float = 1.0) -> Reference:
+        return self.parent.incoming(reference, weight)
+
+    def incoming(self, reference: Reference, weight: float = 1.0) -> Reference:
+        return self.parent.outgoing(reference, weight)
 
     def inverse(self) -> Element:
         return self.parent

@@ -9,7 +9,16 @@ from typing import Any
 
 import torch
 
-from sc_bridge.elements import Bend, Cavity, Drift, Element, Marker, Multipole, Quadrupole
+from sc_bridge.elements import (
+    Bend,
+    Cavity,
+    Drift,
+    Element,
+    LimitEllipse,
+    Marker,
+    Multipole,
+    Quadrupole,
+)
 
 from .errors import ElementError, LatticeError
 from .knobs import FieldDriver, Knobs
@@ -52,6 +61,7 @@ _KINDS: dict[str, _Kind] = {
         {"integrator": ("adaptive", "uniform")},
     ),
     "Marker": _Kind(Marker, frozenset()),
+    "LimitEllipse": _Kind(LimitEllipse, frozenset({"a", "b"})),
 }
 # Bookkeeping of Xsuite's files: the order is that of knl and ksl.
 _BOOKKEEPING = frozenset({"order"})

@@ -36,6 +36,7 @@ ELEMENT_CASES: dict[type[elements.Element], dict[str, dict[str, Any]]] = {
         "backwards": {"length": -0.4},
     },
     elements.Marker: {"marker": {}},
+    elements.LimitEllipse: {"round": {"a": 0.04, "b": 0.04}, "flat": {"a": 0.04, "b": 0.02}},
     elements.Quadrupole: {
         "focusing": {"length": 0.50357, "k1": 0.7691427338},
         "defocusing": {"length": 0.87894, "k1": -0.7775055976},

@@ -28,7 +28,7 @@ def xtrack_element(kind: str, kwargs: dict[str, Any]) -> Any:
     return getattr(xt, kind)(**kwargs)
 
 
-def track_xtrack(element: Any, bunch: Bunch) -> np.ndarray:
+def track_xtrack(element: Any, bunch: Bunch, may_lose: bool = False) -> np.ndarray:
     """Track a bunch through an xtrack element or line; coordinates (6, n) in our order."""
     reference = bunch.reference
     with warnings.catch_warnings():
@@ -43,7 +43,7 @@ def track_xtrack(element: Any, bunch: Bunch) -> np.ndarray:
             },
         )
         element.track(particles)
-    if not np.all(particles.state > 0):
+    if not may_lose and not np.all(particles.state > 0):
         raise RuntimeError("xtrack lost particles: the oracle is not valid here")
     order = np.argsort(particles.particle_id)
     rows = [particles.x, particles.px, particles.y, particles.py, particles.zeta]

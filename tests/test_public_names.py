@@ -23,7 +23,7 @@ PUBLIC = {
         read_lattice reference track
     """,
     "sc_bridge.elements": """
-        Bend Bunch Cavity Drift Edge Element Inverse Marker Multipole Quadrupole Reference
+        Aperture Bend Bunch Cavity Drift Edge Element Inverse LimitEllipse Marker Multipole Quadrupole Reference
         Slice State
     """,
 }

@@ -23,7 +23,6 @@ from torch import Tensor
 from ..base import Element, Number, State
 from ..bunch import Bunch
 from ..errors import ElementError
-from ..parts import Part
 from ..reference import Reference, as_scalar
 from .ballistic import at_one_place, at_one_time
 from .fused import fused_kick, is_usable, scaled_field
@@ -211,6 +210,8 @@ class SpaceChargeKick(Element):
         If a setting is not valid; when tracking, if living particles are outside fixed cells.
     """
 
+    is_map = False
+
     def __init__(
         self,
         length: Number = 0.0,
@@ -238,6 +239,9 @@ class SpaceChargeKick(Element):
     def track(self, bunch: Bunch) -> Bunch:
         return space_charge_kick(bunch, self.length, self.settings, self.cell_size)
 
+    def undo_track(self, bunch: Bunch) -> Bunch:
+        return space_charge_kick(bunch, -self.length, self.settings, self.cell_size)
+
     def transport(self, state: State, reference: Reference) -> State:
         raise ElementError(
             f"{self.label}: the field depends on weights and on who is alive: call track(bunch)"
@@ -245,27 +249,5 @@ class SpaceChargeKick(Element):
 
     undo = transport
 
-    def inverse(self) -> Element:
-        return _InverseKick(self)
-
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, grid={self.settings.grid}"
-
-
-class _InverseKick(Part):
-    """The kick of negative length: it finds the same field, since positions stay."""
-
-    parent: SpaceChargeKick
-
-    def track(self, bunch: Bunch) -> Bunch:
-        parent = self.parent
-        return space_charge_kick(bunch, -parent.length, parent.settings, parent.cell_size)
-
-    def transport(self, state: State, reference: Reference) -> State:
-        return self.parent.transport(state, reference)
-
-    def undo(self, state: State, reference: Reference) -> State:
-        return self.parent.transport(state, reference)
-
-    def inverse(self) -> Element:
-        return self.parent

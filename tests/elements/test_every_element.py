@@ -33,7 +33,15 @@ def lattice_elements(base: type[Element] = Element) -> list[type[Element]]:
     for kind in base.__subclasses__():
         if not issubclass(kind, Part) and ".space_charge." not in kind.__module__:
             found += [kind, *lattice_elements(kind)]
-    return [kind for kind in found if kind.__module__.startswith("sc_bridge.elements.")]
+    return [
+        kind
+        for kind in found
+        if kind.__module__.startswith("sc_bridge.elements.") and not is_abstract(kind)
+    ]
+
+
+def is_abstract(kind: type[Element]) -> bool:
+    return any(getattr(value, "__isabstractmethod__", False) for value in vars(kind).values())
 
 
 def test_every_element_class_has_a_row_of_cases():
@@ -46,7 +54,8 @@ def test_every_element_class_has_a_row_of_cases():
 @pytest.mark.parametrize("species", REFERENCES)
 def test_map_equals_xtrack(kind, name, kwargs, amplitude, species):
     bunch = random_bunch(amplitude=amplitude, reference=make_reference(species))
-    expected = track_xtrack(xtrack_element(kind.__name__, kwargs), bunch)
+    losing = issubclass(kind, elements.Aperture)
+    expected = track_xtrack(xtrack_element(kind.__name__, kwargs), bunch, may_lose=losing)
     ours = kind(**kwargs).track(bunch).coordinates.numpy()
     assert abs(ours - expected).max() < TOLERANCE
 
