@@ -1,11 +1,12 @@
 """Time one space-charge kick beside ImpactX, Cheetah and xfields, in one process each.
 
-    python examples/benchmarks/kick.py [--particles 1000000] [--rounds 3] [--json]
+    python examples/benchmarks/kick.py [--particles 1000000] [--rounds 2] [--json]
     python examples/benchmarks/kick.py --scaling
 
-All get the same Gaussian bunch, the same number of nodes and the same number of threads. The
-peers come with the extra `bench` (and `xsuite`). Ratios are their time over ours, of the
-shortest of all repetitions, after a first kick that compiles and fills caches.
+It takes some minutes of a quiet machine, and runs from a checkout as well as installed. All
+get the same Gaussian bunch, the same number of nodes and the same number of threads. The peers
+come with the extra `bench` (and `xsuite`). Ratios are their time over ours, of the shortest of
+all repetitions, after a first kick that compiles and fills caches.
 
 ImpactX has one thread (its wheel is built without OpenMP) and float64; the time of its drift
 is taken off. Cheetah runs as its users run it: float32, all threads, automatic
@@ -22,7 +23,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +36,8 @@ CHARGE = 1e-9  # C
 SIGMA = 1e-3  # m, in all directions of the rest frame
 LENGTH = 0.1  # m
 KICKS = 5  # kicks or slices in one timing of ImpactX
+SECONDS = 2.0  # of repetitions of one measurement, after a first one that does not count
+ROOT = Path(__file__).resolve().parents[2]
 
 # name of a measurement: (code, precision, nodes along each axis, threads)
 RUNS = {
@@ -43,6 +48,14 @@ RUNS = {
     "cheetah 64 float32": ("cheetah", "float32", 64, 2),
     "sc_bridge 128 float64": ("sc_bridge", "float64", 128, 1),
     "impactx 128 float64": ("impactx", "float64", 128, 1),
+}
+
+# package: where to get it
+PACKAGES = {
+    "sc_bridge": "pip install ., or run from a checkout",
+    "impactx": "extra `bench`",
+    "cheetah": "extra `bench`",
+    "xfields": "extra `xsuite`",
 }
 
 # particles and nodes along each axis, float32
@@ -67,13 +80,11 @@ def particles(n: int, dtype: str) -> np.ndarray:
     return (unit * scale[:, None]).astype(dtype)
 
 
-def shortest(
-    task: Callable[[], Any], seconds: float = 4.0, clock: Callable[[], float] = time.perf_counter
-) -> float:
-    """Shortest time of repetitions that together take about `seconds`, at least three."""
+def shortest(task: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Shortest time of repetitions that together take about `SECONDS`, at least two."""
     task()
     times: list[float] = []
-    while len(times) < 3 or sum(times) < seconds:
+    while len(times) < 2 or sum(times) < SECONDS:
         start = clock()
         task()
         times.append(clock() - start)
@@ -268,20 +279,27 @@ def memory() -> dict[str, float]:
 # ---- the comparison -------------------------------------------------------------------------
 
 
+def refuse_missing(names: Iterable[str]) -> None:
+    """End with a message if a package is not there."""
+    missing = [f"{name} ({PACKAGES[name]})" for name in names if not find_spec(name)]
+    if missing:
+        raise SystemExit(f"not installed: {', '.join(missing)}")
+
+
 def measure(name: str, n: int) -> dict[str, float]:
     """Run one measurement in a process of its own."""
     threads = str(RUNS[name][3])
     limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
     done = subprocess.run(
         [sys.executable, __file__, "--worker", name, "--particles", str(n)],
-        env={**os.environ, **limits},
+        env={**os.environ, **limits, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise SystemExit(f"{name}: {reason[0]} (the peers come with the extra `bench`)")
+        raise SystemExit(f"{name}: {reason[0]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
@@ -311,11 +329,14 @@ def ratios(seconds: dict[str, dict[str, float]]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--particles", type=lambda text: int(float(text)), default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=3, help="processes per measurement")
+    parser.add_argument("--rounds", type=int, default=2, help="processes per measurement")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--scaling", action="store_true", help="time sizes of our kick alone")
     parser.add_argument("--worker", choices=RUNS, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if not find_spec("sc_bridge") and (ROOT / "sc_bridge").is_dir():
+        sys.path.append(str(ROOT))  # not installed: a checkout will do
+    refuse_missing(["sc_bridge"])
     if options.scaling:
         scaling()
         return
@@ -324,6 +345,7 @@ def main() -> None:
         timer = globals()[f"time_{code}"]
         print(json.dumps(timer(options.particles, dtype, grid, threads)))
         return
+    refuse_missing(PACKAGES)
     seconds: dict[str, dict[str, float]] = {}
     for _ in range(options.rounds):  # interleaved, so that a slow minute hits everyone
         for name in RUNS:

@@ -41,6 +41,12 @@ def uniform_ball(n: int, seed: int = 1) -> Tensor:
     return direction / direction.norm(dim=0) * radius
 
 
+def quiet_normal(n: int) -> Tensor:
+    """Normal numbers from a scrambled Sobol sequence, which has next to no shot noise, (3, n)."""
+    even = torch.quasirandom.SobolEngine(3, scramble=True, seed=1).draw(n, dtype=torch.float64)
+    return math.sqrt(2.0) * torch.erfinv(2.0 * even.T.clamp(1e-12, 1.0 - 1e-12) - 1.0)
+
+
 def change_of_momenta(kicked: Bunch, bunch: Bunch) -> Tensor:
     """Kick of px, py, pzeta, (..., 3, n_particles)."""
     return (kicked.coordinates - bunch.coordinates)[..., 1::2, :]

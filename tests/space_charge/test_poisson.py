@@ -12,15 +12,17 @@ from sc_bridge.elements.space_charge.poisson import ELEMENTARY_POTENTIAL, convol
 from space_charge.bunches import (
     ELECTRON_MASS,
     change_of_momenta,
-    gaussian_bunch,
     gaussian_field,
+    quiet_normal,
 )
 
 # Second order in the cell size, 64 nodes over 10 sigma, of the peak field of each component.
 DISCRETISATION = 1e-2
 HALF_WIDTH = 5.0  # sigma
-# A million particles on 64 nodes that reach to the outermost one.
-NOISE = 3e-2
+# Of a million particles: clouds and gather smooth the field once more, over cells that reach to
+# the outermost particle, at five sigma.
+MILLION = 3e-2
+WITH_SHOT_NOISE = 4.5e-2
 
 
 def gaussian_errors(n: int, sigma: tuple[float, float, float], gamma0: float) -> list[float]:
@@ -60,31 +62,45 @@ def test_gaussian_field_equals_quadrature(aspect, gamma0):
     assert max(errors) < DISCRETISATION
 
 
-@pytest.mark.parametrize("aspect", [0.01, 0.1, 1.0, 10.0])
-def test_kicks_of_a_million_particles_equal_quadrature(aspect):
+def kick_errors(unit: torch.Tensor, aspect: float, gamma0: float) -> torch.Tensor:
+    """Errors of each component over its peak, (3, n_probes), for the particles sigma * unit."""
     sigma = (1e-3, 1e-3, 1e-3 * aspect)
-    reference = Reference.from_kinetic_energy(ELECTRON_MASS, -1.0, 50e6)
-    rest_to_lab = torch.tensor([[1.0], [1.0], [1.0 / reference.gamma0]], dtype=torch.float64)
-    bunch = gaussian_bunch(
-        1_000_000, (1e-3, 1e-3, sigma[2] / reference.gamma0.item()), reference, weight=1e3
-    )
+    reference = Reference(ELECTRON_MASS, -1.0, ELECTRON_MASS * math.sqrt(gamma0**2 - 1.0))
+    rest_to_lab = torch.tensor([[1.0], [1.0], [1.0 / gamma0]], dtype=torch.float64)
     # particles without charge probe the field along every axis
     probes = torch.zeros(3, 3, 101, dtype=torch.float64)
     for axis in range(3):
         probes[axis, axis] = torch.linspace(-4.0, 4.0, 101) * sigma[axis]
     probes = probes.transpose(0, 1).flatten(1)
-    coordinates, weight = bunch.coordinates.clone(), bunch.weight.clone()
-    coordinates[:, :303] = 0.0
-    coordinates[::2, :303] = probes * rest_to_lab
+    particles = torch.cat((probes, unit * torch.tensor(sigma).double()[:, None]), -1)
+    coordinates = torch.zeros(6, particles.shape[-1], dtype=torch.float64)
+    coordinates[::2] = particles * rest_to_lab
+    weight = torch.full((particles.shape[-1],), 1e3, dtype=torch.float64)
     weight[:303] = 0.0
     bunch = Bunch(coordinates, reference, weight)
     kicked = space_charge_kick(bunch, 1.0, SpaceCharge(grid=(64, 64, 64)))
     kick = change_of_momenta(kicked, bunch)[:, :303]
     field = gaussian_field(probes, sigma) * weight.sum() / rest_to_lab
     expected = field * ELEMENTARY_POTENTIAL * reference.mass0 / reference.p0c**2
-    error = (kick - expected).abs().amax(-1) / expected.abs().amax(-1)
-    # close to a sheet, single particles count more: 3.3 % for this sample
-    assert error.max() < (4e-2 if aspect < 0.1 else NOISE), error
+    return (kick - expected) / expected.abs().amax(-1, keepdim=True)
+
+
+@pytest.mark.parametrize("aspect", [0.01, 0.1, 1.0, 10.0])
+@pytest.mark.parametrize("gamma0", [10.0, 10000.0])
+def test_kicks_of_a_million_evenly_drawn_particles_equal_quadrature(aspect, gamma0):
+    """Low-discrepancy particles: what is left is the error of cells of 0.17 to 0.19 sigma."""
+    errors = kick_errors(quiet_normal(2**20), aspect, gamma0)
+    assert errors.abs().max() < MILLION
+
+
+@pytest.mark.parametrize("aspect", [0.01, 0.1, 1.0, 10.0])
+def test_random_particles_add_their_shot_noise(aspect):
+    """Of the 909 errors, the largest is 2.5 to 4.0 % from sample to sample, rms 0.7 to 1.3 %."""
+    generator = torch.Generator().manual_seed(1)
+    unit = torch.randn(3, 1_000_000, generator=generator, dtype=torch.float64)
+    errors = kick_errors(unit, aspect, 100.0)
+    assert errors.abs().max() < WITH_SHOT_NOISE
+    assert errors.square().mean(-1).sqrt().max() < 0.5 * MILLION
 
 
 def test_rectangular_grids_solve_as_well():
