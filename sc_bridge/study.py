@@ -19,7 +19,7 @@ from .audit import Audit
 from .config import Study
 from .distributions import gaussian
 from .errors import LatticeError, StudyError
-from .footprint import SavedBytes, peak_resident
+from .memory.footprint import SavedBytes, peak_resident
 from .inputs import Input, find_inputs
 from .lattice import Lattice
 from .moments import MOMENTS, moment

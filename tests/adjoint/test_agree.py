@@ -10,7 +10,7 @@ import torch
 
 import sc_bridge as scb
 from cases import ADJOINT_CASES
-from sc_bridge.footprint import SavedBytes
+from sc_bridge.memory.footprint import SavedBytes
 
 PSB = Path(__file__).parents[2] / "examples" / "psb" / "psb.json"
 # The same operations in another order, over 21 kicks.
