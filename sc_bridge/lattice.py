@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,8 @@ THIN_WITH_LENGTH = frozenset(
     }
 )
 
+IMPLICIT_DRIFT = "implicit drift"
+
 
 @dataclass(frozen=True)
 class Record:
@@ -37,12 +40,45 @@ class Record:
         Only what the file states, under Xsuite's field names, SI; numbers, lists, strings, bools.
     line : int, optional
         Line in the source file, from 1.
+    file : str, optional
+        The file of that line, where the lattice has several.
+    source_type : str, optional
+        What the file calls this kind of element, such as "hkicker"; IMPLICIT_DRIFT where the
+        file leaves a gap; "" for a part of the element beside it (the aperture of a magnet);
+        None if that is `kind`.
     """
 
     name: str
     kind: str
     fields: dict[str, Any]
     line: int | None = None
+    file: str | None = None
+    source_type: str | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something of the file that the lattice does not have, because the caller allowed it.
+
+    Parameters
+    ----------
+    name : str
+        Of the element.
+    word : str
+        The word of `allow` that accepted it.
+    what : str
+        What is lost.
+    place : str
+        File and line.
+    """
+
+    name: str
+    word: str
+    what: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.name}: {self.what} ({self.word})"
 
 
 @dataclass(frozen=True)
@@ -82,6 +118,10 @@ class Lattice:
         except where the file gives an alias of an element its own name (Xsuite's Replica).
     field_variables : dict of str to (element, field, index)
         Variables that the file does not have: fields of elements that expressions refer to.
+    left_out : tuple of LeftOut
+        What the file has and the lattice has not, by leave of the caller.
+    warnings : tuple of str
+        What the reader had to assume, such as the value of a name that is not defined.
     """
 
     source: str
@@ -95,6 +135,8 @@ class Lattice:
     reference: ReferenceFields | None = None
     labels: tuple[str, ...] = ()
     field_variables: dict[str, tuple[str, str, int | None]] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.labels:
@@ -111,6 +153,12 @@ class Lattice:
     def records(self) -> list[Record]:
         """Records in the order of the line, one for each place."""
         return [self.elements[name] for name in self.element_names]
+
+    @property
+    def source_counts(self) -> dict[str, int]:
+        """Places along the line by what the file calls them; gaps under IMPLICIT_DRIFT."""
+        types = (r.kind if r.source_type is None else r.source_type for r in self.records)
+        return dict(Counter(name for name in types if name))
 
     @property
     def length(self) -> float:
@@ -143,7 +191,8 @@ class Lattice:
         """File, line and name of an element, for messages: `psb.json:123: qf`."""
         record = self.elements.get(name)
         line = f":{record.line}" if record is not None and record.line is not None else ""
-        return f"{self.source}{line}: {name}"
+        source = (record.file if record is not None else None) or self.source
+        return f"{source}{line}: {name}"
 
     def _arc_length(self, record: Record) -> float:
         """Length of the arc of an RBend, which states its chord; xtrack's formula."""

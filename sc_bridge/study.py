@@ -19,9 +19,9 @@ from .audit import Audit
 from .config import Study
 from .distributions import gaussian
 from .errors import LatticeError, StudyError
-from .memory.footprint import SavedBytes, peak_resident
 from .inputs import Input, find_inputs
 from .lattice import Lattice
+from .memory.footprint import SavedBytes, peak_resident
 from .moments import MOMENTS, moment
 from .readers import read_lattice
 from .sequence import KickedSequence
@@ -146,7 +146,7 @@ def build_sequence(study: Study) -> KickedSequence:
             f"{study.path}: lattice.file = {model.lattice.file!r}: no file {study.lattice_path}: "
             "the path is relative to the study"
         )
-    lattice = read_lattice(study.lattice_path, line=model.lattice.line)
+    lattice = read_lattice(study.lattice_path, sequence=model.lattice.line)
     kicks = model.slicing is not None and model.space_charge is not None
     return KickedSequence(
         lattice,

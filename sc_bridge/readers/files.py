@@ -16,8 +16,14 @@ from sc_bridge.expressions import shorten
 MAX_BYTES = 256 * 2**20  # also bounds what a compressed file may unpack to
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, otherwise: str | None = None) -> str:
     """Return the text of a file, unpacked if its name ends in `.gz`.
+
+    Parameters
+    ----------
+    path : Path
+    otherwise : str, optional
+        Encoding of text that is not UTF-8.
 
     Raises
     ------
@@ -43,6 +49,8 @@ def read_text(path: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if otherwise is not None and b"\0" not in data:
+            return data.decode(otherwise, errors="replace")
         raise LatticeError(f"{path}: not a text file: byte {error.start} is not UTF-8") from None
 
 

@@ -17,6 +17,7 @@ from sc_bridge.expressions import shorten
 from sc_bridge.lattice import Lattice, Record, ReferenceFields, is_slice
 
 from .files import lines_of_keys, parse_json, read_text
+from .options import ReadOptions, single_file
 from .xsuite_variables import Variables, read_variables
 
 FORMAT = "xsuite-json"
@@ -41,12 +42,13 @@ _PHYSICS_MODELS = (
 )
 
 
-def read_xsuite_json(path: Path, line: str | None = None) -> Lattice:
+def read_xsuite_json(paths: tuple[Path, ...], options: ReadOptions) -> Lattice:
     """Read a file that Xsuite's `to_json` wrote."""
+    path = single_file(paths, FORMAT)
     text = read_text(path)
     source = str(path)
     return lattice_from_dict(
-        parse_json(text, source), source, line, lines_of_keys(text, "elements")
+        parse_json(text, source), source, options.sequence, lines_of_keys(text, "elements")
     )
 
 
@@ -118,7 +120,7 @@ def _choose_line(data: dict[str, Any], source: str, line: str | None) -> tuple[s
     shown = shorten(", ".join(lines), 400) or "none"
     if line is None and len(lines) != 1:
         raise LatticeError(
-            f"{source}: the file holds {len(lines)} lines ({shown}): choose one with line="
+            f"{source}: the file holds {len(lines)} lines ({shown}): choose one with sequence="
         )
     chosen = str(next(iter(lines)) if line is None else line)
     if chosen not in lines:

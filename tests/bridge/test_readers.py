@@ -155,7 +155,7 @@ def test_the_only_line_of_an_environment_is_read(read):
 
 
 def test_one_of_several_lines_is_chosen_by_name(read):
-    assert read(environment("ring", "transfer"), line="transfer").name == "transfer"
+    assert read(environment("ring", "transfer"), sequence="transfer").name == "transfer"
 
 
 def test_replicas_are_the_element_that_they_stand_for(read):
@@ -255,7 +255,7 @@ MACHINES = {
 @pytest.mark.parametrize("machine", MACHINES)
 def test_a_real_machine_has_its_length_and_reads_in_seconds(machine):
     path, name, length = MACHINES[machine]
-    lattice = read_lattice(LATTICES / path, line=name)
+    lattice = read_lattice(LATTICES / path, sequence=name)
     assert lattice.length == pytest.approx(length, abs=1e-6)
     assert lattice.reference is not None
     assert all(record.line for record in lattice.elements.values())
@@ -315,7 +315,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "another format": ({"root": "ares", "lattices": {}}, r"neither 'lines' nor .*\(keys: 'root', "),
     "nothing": ({}, r"not an Xsuite Line or Environment.*\(keys: none\)"),
     "lines not an object": ({"lines": [1]}, "'lines' must be an object of lines"),
-    "two lines": (environment("a", "b"), r"holds 2 lines \(a, b\): choose one with line="),
+    "two lines": (environment("a", "b"), r"holds 2 lines \(a, b\): choose one with sequence="),
     "no lines": (environment(), r"holds 0 lines \(none\)"),
     "composing": (changed("element_names", "__COMPOSE__"), r"call line\.end_compose\(\)"),
     "names not a list": (changed("element_names", {"a": 1}), "'element_names' must be a list"),
@@ -508,9 +508,9 @@ def test_a_key_twice_in_an_object_is_refused(read):
 
 def test_a_line_that_the_file_does_not_have_is_refused(read):
     with pytest.raises(LatticeError, match="no line 'x': the file holds a, b"):
-        read(environment("a", "b"), line="x")
+        read(environment("a", "b"), sequence="x")
     with pytest.raises(LatticeError, match="no line 'x': the file holds a single unnamed line"):
-        read(line(), line="x")
+        read(line(), sequence="x")
 
 
 def test_a_missing_file_is_refused(tmp_path):
@@ -548,11 +548,12 @@ def test_a_file_that_unpacks_to_too_much_is_refused(read, monkeypatch):
 
 def test_an_unknown_suffix_or_format_lists_what_is_known(read):
     known = r"known formats are xsuite-json \(\.json, \.json\.gz\)"
-    with pytest.raises(LatticeError, match=rf"suffix '\.lat': {known}; name one with format="):
-        read(line(), "ring.lat")
+    with pytest.raises(LatticeError, match=rf"suffix '\.xyz' .*: {known}.*; name one with format="):
+        read("no lattice", "ring.xyz")
     with pytest.raises(LatticeError, match=rf"format 'yaml' is not known: {known}"):
         read(line(), format="yaml")
     assert read(line(), "ring.lat", format="xsuite-json").length == 4.0
+    assert read(line(), "ring.lattice").length == 4.0
 
 
 # ---- mutations -----------------------------------------------------------------------------

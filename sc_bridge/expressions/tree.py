@@ -1,7 +1,7 @@
-"""Expressions: one small tree for every dialect, evaluated on floats or on torch tensors.
+"""The tree of an expression, the same for every dialect, evaluated on floats or on torch tensors.
 
-Readers turn text into this tree (Xsuite's strings in `readers/xsuite_expressions.py`; other
-infix dialects and RPN the same way); nothing here parses or executes text. The tree is
+Readers turn text into this tree (Xsuite's strings in `readers/xsuite_expressions.py`, other
+infix dialects in `expressions/infix.py`); nothing here parses or executes text. The tree is
 immutable and holds numbers, variables by name, operators and functions of a fixed table, so
 that evaluating one costs one operation a node and cannot do anything else.
 
@@ -19,7 +19,7 @@ from typing import Any, ClassVar, TypeAlias
 import torch
 from torch import Tensor
 
-from .errors import ExpressionError
+from sc_bridge.errors import ExpressionError
 
 Value: TypeAlias = float | Tensor
 
@@ -105,9 +105,10 @@ class Negative(Expression):
 
 @dataclass(frozen=True)
 class Binary(Expression):
-    """Two operands and one of + - * / // % **, with Python's meaning.
+    """Two operands and one of + - * / // % **, with Python's meaning, or "/0".
 
-    Dialects that differ (-2^2 in MAD-X) differ in the tree that they build.
+    Dialects that differ (-2^2 in MAD-X) differ in the tree that they build. "/0" is MAD-X's
+    division, for which x/0 is 0; its text is that of "/".
     """
 
     operator: str
@@ -119,6 +120,7 @@ class Binary(Expression):
         "-": lambda a, b: a - b,
         "*": lambda a, b: a * b,
         "/": lambda a, b: a / b,
+        "/0": lambda a, b: _quotient_or_zero(a, b),
         "//": lambda a, b: _quotient(a, b),
         "%": lambda a, b: a - b * _quotient(a, b) if isinstance(b, Tensor) else a % b,
         "**": lambda a, b: a**b,
@@ -136,7 +138,8 @@ class Binary(Expression):
         # Equal rank groups to the left, for ** to the right.
         left_rank, right_rank = (rank + 1, rank) if self.operator == "**" else (rank, rank + 1)
         left, right = _within(self.left, left_rank), _within(self.right, right_rank)
-        return f"{left}**{right}" if self.operator == "**" else f"{left} {self.operator} {right}"
+        operator = "/" if self.operator == "/0" else self.operator
+        return f"{left}**{right}" if operator == "**" else f"{left} {operator} {right}"
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,10 @@ FUNCTIONS: dict[str, Function] = {
     "ceil": Function(1, lambda x: float(math.ceil(x)), torch.ceil),
     "round": Function(1, lambda x: float(round(x)), torch.round),
     "frac": Function(1, lambda x: x % 1.0, lambda x: torch.remainder(x, 1.0)),
+    "trunc": Function(1, lambda x: float(math.trunc(x)), torch.trunc),
+    "sign": Function(1, lambda x: float((x > 0) - (x < 0)), torch.sign),
+    "min": Function(2, min, torch.minimum),
+    "max": Function(2, max, torch.maximum),
 }
 
 
@@ -209,7 +216,15 @@ def _quotient(a: Value, b: Value) -> Value:
     return a // b
 
 
-_RANKS = {"+": 1, "-": 1, "*": 2, "/": 2, "//": 2, "%": 2, "**": 4}
+def _quotient_or_zero(a: Value, b: Value) -> Value:
+    """a/b, 0 where b is 0; there the gradient is 0 too."""
+    if isinstance(b, Tensor):
+        # A safe denominator first: the gradient of the branch not taken must be finite.
+        return torch.where(b == 0, 0.0, a / torch.where(b == 0, 1.0, b))
+    return a / b if b else 0.0 * a
+
+
+_RANKS = {"+": 1, "-": 1, "*": 2, "/": 2, "/0": 2, "//": 2, "%": 2, "**": 4}
 _NEGATIVE = 3
 
 
@@ -237,6 +252,19 @@ def _real(node: Expression, function: Callable[..., Any], *values: Value) -> Val
         given = ", ".join(f"{value:.9g}" for value in values)
         raise ExpressionError(f"{shorten(node)}: no finite real value (operands {given})")
     return float(result)
+
+
+def constant(expression: Expression) -> float | None:
+    """Return the value of an expression without variables, None if it has any.
+
+    Raises
+    ------
+    ExpressionError
+        If the value is not a finite real number.
+    """
+    if isinstance(expression, Number):
+        return expression.value
+    return None if expression.variables() else float(expression.evaluate({}))
 
 
 def shorten(text: object, limit: int = 80) -> str:
