@@ -197,6 +197,14 @@ class Bunch:
         b = b - sums.weighted_mean(b, weight).unsqueeze(-1)
         return sums.weighted_mean(a * b, weight)
 
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean (..., 6) and covariance (..., 6, 6) of the coordinates of living particles."""
+        weight = self._statistical_weight.unsqueeze(-2)
+        alive = self.alive.unsqueeze(-2)
+        values = torch.where(alive, self.coordinates, torch.zeros_like(self.coordinates))
+        mean = sums.weighted_mean(values, weight)
+        return mean, sums.weighted_covariance(values - mean.unsqueeze(-1), weight)
+
     def sigma(self, name: str) -> Tensor:
         """Standard deviation of one coordinate, (...); its gradient is 0 where it is 0."""
         return sqrt_or_zero(self.covariance(name, name))

@@ -31,6 +31,16 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
     return total(values * weight) / torch.where(norm == 0, torch.ones_like(norm), norm)
 
 
+def weighted_covariance(deviation: Tensor, weight: Tensor) -> Tensor:
+    """Mean products of deviations, (..., k, n_particles) -> (..., k, k); 0 if all weights are 0.
+
+    `weight` is (..., 1, n_particles).
+    """
+    norm = total(weight).unsqueeze(-1)
+    products = (deviation * weight) @ deviation.transpose(-1, -2)
+    return products / torch.where(norm == 0, torch.ones_like(norm), norm)
+
+
 def plain_mean(values: Tensor, alive: Tensor | None = None) -> Tensor:
     """Mean over living particles (None: all), each counted once; finite when none lives."""
     if alive is None:

@@ -7,6 +7,7 @@ from .adjoint import Checkpoint as Checkpoint
 from .adjoint import RecordAll as RecordAll
 from .adjoint import Reversible as Reversible
 from .adjoint import StoreStates as StoreStates
+from .adjoint import TrackResult as TrackResult
 from .adjoint import track as track
 from .audit import Audit as Audit
 from .distributions import gaussian as gaussian
@@ -24,12 +25,17 @@ from .errors import SpaceChargeError as SpaceChargeError
 from .errors import StudyError as StudyError
 from .errors import UnitError as UnitError
 from .lattice import Lattice as Lattice
+from .monitors import BunchMonitor as BunchMonitor
+from .monitors import MomentsMonitor as MomentsMonitor
 from .readers import read_lattice as read_lattice
 from .sequence import KickedSequence as KickedSequence
 from .slicing import KicksPerElement as KicksPerElement
 from .slicing import MaxSpacing as MaxSpacing
+from .slicing import PerElement as PerElement
 from .species import reference as reference
 from .splitting import Strang as Strang
 from .splitting import Yoshida as Yoshida
 from .twiss import Twiss as Twiss
 from .twiss import periodic_twiss as periodic_twiss
+from .wavelengths import BetatronFraction as BetatronFraction
+from .wavelengths import PlasmaFraction as PlasmaFraction

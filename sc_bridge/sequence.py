@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from sc_bridge.elements import Bunch, Element, Reference, State
-from sc_bridge.elements.base import track_transport, transfer_matrix
+from sc_bridge.elements import Bunch, Element, Reference
+from sc_bridge.elements.base import Transport, row_transport, transfer_matrix
 from sc_bridge.elements.parts import Slice
 from sc_bridge.elements.space_charge import (
     Field,
@@ -27,8 +26,9 @@ from .build import build_elements
 from .errors import LatticeError, SpaceChargeError
 from .knobs import Knobs
 from .lattice import Lattice
-from .slicing import Slicing, length_of
-from .splitting import Splitting, Strang, kick_weights, map_weights
+from .slicing import AnySlicing, Slicing, is_slicing, length_of, settle, weights_in
+from .splitting import Splitting, Strang, map_weights
+from .stages import Item, Kick, Losses, Passage, Stage, build_stages
 
 CellSizes = Any  # what `cell_sizes` returns; opaque here
 
@@ -45,33 +45,7 @@ class Step:
     part: Element
     s_start: float
     s_end: float
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A kick and the maps up to the next one; the first stage of a sequence has no kick.
-
-    `kick` is the slice whose length the kick carries; `s` its position, m.
-    """
-
-    index: int
-    kick: Element | None
-    maps: tuple[Element, ...]
-    s: float
-
-    def apply_maps(self, bunch: Bunch) -> Bunch:
-        return track_transport(self._transport, bunch) if self.maps else bunch
-
-    def undo_maps(self, bunch: Bunch) -> Bunch:
-        """Apply the exact inverse of `apply_maps`."""
-        return track_transport(self._undo, bunch) if self.maps else bunch
-
-    def _transport(self, state: State, reference: Reference) -> State:
-        return reduce(lambda state, part: part.transport(state, reference), self.maps, state)
-
-    def _undo(self, state: State, reference: Reference) -> State:
-        backwards = reversed(self.maps)
-        return reduce(lambda state, part: part.undo(state, reference), backwards, state)
+    position: int = 0  # of the element in the lattice
 
 
 class KickedSequence(nn.Module):
@@ -83,7 +57,7 @@ class KickedSequence(nn.Module):
     Parameters
     ----------
     lattice : Lattice
-    slicing : Slicing, optional
+    slicing : Slicing or LineSlicing, optional
         Where kicks go; needed with `space_charge`.
     space_charge : SpaceCharge, optional
         None leaves the elements whole and puts no kick.
@@ -104,7 +78,7 @@ class KickedSequence(nn.Module):
     def __init__(
         self,
         lattice: Lattice,
-        slicing: Slicing | None = None,
+        slicing: AnySlicing | None = None,
         space_charge: SpaceCharge | None = None,
         bend_model: str | None = None,
         reference: Reference | None = None,
@@ -115,7 +89,7 @@ class KickedSequence(nn.Module):
             raise LatticeError(
                 f"sequence: lattice = {lattice!r}: must be a Lattice; read one with read_lattice"
             )
-        if slicing is not None and not hasattr(slicing, "kicks"):
+        if slicing is not None and not is_slicing(slicing):
             raise LatticeError(
                 f'sequence: slicing = {slicing!r}: must be a rule, such as MaxSpacing("1 m")'
             )
@@ -131,7 +105,7 @@ class KickedSequence(nn.Module):
                 'slicing=MaxSpacing("1 m"), space_charge=SpaceCharge(grid=(32, 32, 32))'
             )
         self.lattice = lattice
-        self.slicing = slicing
+        self.slicing: Slicing | None = None
         self.space_charge = space_charge
         self.splitting = splitting or Strang()
         self.reference = reference or _reference_of(lattice)
@@ -139,7 +113,10 @@ class KickedSequence(nn.Module):
         self._by_name = build_elements(lattice, self.knobs, bend_model)
         self.elements = nn.ModuleList(self._by_name.values())
         self.steps = tuple(self._build_steps())
-        self.stages = tuple(self._build_stages())
+        if slicing is not None:
+            self.slicing = settle(slicing, self)  # a rule may look at the line without kicks
+            self.steps = tuple(self._build_steps())
+        self.stages = tuple(build_stages(self.items()))
         self._cell_sizes: list[CellSizes] | None = None
 
     # ---- what it is made of ------------------------------------------------------------
@@ -169,6 +146,11 @@ class KickedSequence(nn.Module):
         return sum(step.kind == "kick" for step in self.steps)
 
     @property
+    def n_gates(self) -> int:
+        """Apertures that a bunch passes in one turn."""
+        return self.stages[-1].first_gate + len(self.stages[-1].gates)
+
+    @property
     def kick_lengths(self) -> Tensor:
         """Length whose effect each kick carries, (n_kicks,), m."""
         lengths = [step.part.length for step in self.steps if step.kind == "kick"]
@@ -180,31 +162,32 @@ class KickedSequence(nn.Module):
 
     def transfer_matrix(self, orbit: Tensor | None = None) -> Tensor:
         """First-order map of the line without kicks, (..., 6, 6), around `orbit` or the axis."""
-        return transfer_matrix(self.transport, self.reference, orbit)
+        return transfer_matrix(self.transport(), self.reference, orbit)
 
-    def transport(self, state: State, reference: Reference) -> State:
-        """Apply all whole elements, without kicks, to coordinates."""
-        for name in self.lattice.element_names:
-            state = self._by_name[name].transport(state, reference)
-        return state
+    def transport(self, coasting: bool = False) -> Transport:
+        """Return the map of all whole elements, without kicks; `coasting` freezes the RF."""
+        parts = [self._by_name[name] for name in self.lattice.element_names]
+        return row_transport(parts, self.reference, coasting)
 
     # ---- grids ---------------------------------------------------------------------------
 
-    def freeze_grids(self, bunch: Bunch) -> None:
+    def freeze_grids(self, bunch: Bunch, turns: int = 1) -> None:
         """Track once without gradients and keep each kick's cell sizes for later runs.
 
         Grids still follow the bunch's mean. Without it, a cell size may jump by one rung
         between two runs whose parameters differ a little.
         """
         frozen: list[CellSizes] = []
+        losses = Losses(bunch.alive)
+        self._cell_sizes = None
         with torch.no_grad():
-            for stage in self.stages:
-                if stage.kick is not None and self.space_charge is not None:
-                    frozen.append(cell_sizes(bunch, self.space_charge))
-                    bunch = space_charge_kick(
-                        bunch, stage.kick.length, self.space_charge, frozen[-1]
-                    )
-                bunch = stage.apply_maps(bunch)
+            for turn in range(turns):
+                for stage in self.stages:
+                    if stage.kick is not None and self.space_charge is not None:
+                        frozen.append(cell_sizes(bunch, self.space_charge))
+                        field = self.solve_field(stage, bunch, frozen[-1])
+                        bunch = self.apply_kick(stage, bunch, field=field)
+                    bunch = stage.apply(bunch, Passage(losses, turn * self.n_gates))
         self._cell_sizes = frozen
 
     def release_grids(self) -> None:
@@ -212,48 +195,60 @@ class KickedSequence(nn.Module):
         self._cell_sizes = None
 
     def apply_kick(
-        self, stage: Stage, bunch: Bunch, sign: int = 1, field: Field | None = None
+        self,
+        stage: Stage,
+        bunch: Bunch,
+        sign: int = 1,
+        field: Field | None = None,
+        turn: int = 0,
     ) -> Bunch:
         """Apply the kick of a stage, if it has one, or undo it (`sign` -1)."""
         if stage.kick is None or self.space_charge is None:
             return bunch
-        length, size = stage.kick.length * sign, self._frozen_cell_size(stage)
+        length, size = stage.kick.length * sign, self._frozen_cell_size(stage, turn)
         with _named(stage):
             return space_charge_kick(bunch, length, self.space_charge, size, field)
 
     def solve_field(
-        self, stage: Stage, bunch: Bunch, cell_size: CellSizes | None = None
+        self, stage: Stage, bunch: Bunch, cell_size: CellSizes | None = None, turn: int = 0
     ) -> Field | None:
         """Field of the bunch in the kick of a stage, without gradients; None if it has none."""
         if stage.kick is None or self.space_charge is None:
             return None
-        cell_size = self._frozen_cell_size(stage) if cell_size is None else cell_size
+        cell_size = self._frozen_cell_size(stage, turn) if cell_size is None else cell_size
         with _named(stage):
             return space_charge_field(bunch, self.space_charge, cell_size)
 
-    def _frozen_cell_size(self, stage: Stage) -> CellSizes | None:
-        # the first stage has no kick
-        return None if self._cell_sizes is None else self._cell_sizes[stage.index - 1]
+    def _frozen_cell_size(self, stage: Stage, turn: int) -> CellSizes | None:
+        if self._cell_sizes is None:
+            return None
+        index = turn * self.n_kicks + stage.index - 1  # the first stage has no kick
+        if index >= len(self._cell_sizes):
+            raise SpaceChargeError(
+                f"turn {turn + 1}: grids were frozen for "
+                f"{len(self._cell_sizes) // self.n_kicks} only: freeze_grids(bunch, turns=...)"
+            )
+        return self._cell_sizes[index]
 
     # ---- construction --------------------------------------------------------------------
 
     def _build_steps(self) -> Iterator[Step]:
         s = 0.0
         parts: dict[str, list[tuple[Literal["map", "kick"], Element]]] = {}
-        for name in self.lattice.element_names:
+        for position, name in enumerate(self.lattice.element_names):
             if name not in parts:
                 parts[name] = list(self._interleave(self._by_name[name]))
             for kind, part in parts[name]:
                 s_start = s
                 if kind == "map":
                     s += length_of(part)
-                yield Step(kind, name, part, s_start, s)
+                yield Step(kind, name, part, s_start, s, position)
 
     def _interleave(self, element: Element) -> Iterator[tuple[Literal["map", "kick"], Element]]:
         if self.slicing is None or length_of(element) == 0.0:
             yield "map", element
             return
-        kicks = kick_weights(self.splitting, self.slicing.kicks(element))
+        kicks = weights_in(element, self.slicing, self.splitting)
         entry, first, *others, exit_ = element.slices(map_weights(kicks))
         if _has_face(element, "entry"):
             yield "map", entry
@@ -264,17 +259,10 @@ class KickedSequence(nn.Module):
         if _has_face(element, "exit"):
             yield "map", exit_
 
-    def _build_stages(self) -> Iterator[Stage]:
-        kick: Element | None = None
-        maps: list[Element] = []
-        index, s = 0, 0.0
+    def items(self) -> Iterator[Item]:
+        """Kicks and maps in the order of tracking."""
         for step in self.steps:
-            if step.kind == "map":
-                maps.append(step.part)
-                continue
-            yield Stage(index, kick, tuple(maps), s)
-            kick, maps, index, s = step.part, [], index + 1, step.s_start
-        yield Stage(index, kick, tuple(maps), s)
+            yield Kick(step.part, step.s_start) if step.kind == "kick" else step.part
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> KickedSequence:
         """Move to another device; fields, knobs and reference stay in float64."""
@@ -286,8 +274,9 @@ class KickedSequence(nn.Module):
     def forward(self, bunch: Bunch) -> Bunch:
         """Track with plain automatic differentiation, for `torch.func`; see `track`."""
         from .adjoint import RecordAll
+        from .course import Course
 
-        return RecordAll().run(self, bunch)
+        return RecordAll().run(Course(self, self.stages), bunch).bunch
 
     def extra_repr(self) -> str:
         return (

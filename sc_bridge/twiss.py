@@ -55,7 +55,7 @@ def periodic_twiss(sequence: KickedSequence) -> Twiss:
     """
     with torch.no_grad():
         orbit = _closed_orbit(sequence)
-        matrix = transfer_matrix(coasting(sequence), sequence.reference, orbit)
+        matrix = transfer_matrix(sequence.transport(coasting=True), sequence.reference, orbit)
         source = sequence.lattice.source
         _refuse_coupling(source, matrix)
         betx, alfx = _plane(source, "x", matrix[0:2, 0:2])
@@ -67,20 +67,9 @@ def periodic_twiss(sequence: KickedSequence) -> Twiss:
     return Twiss(betx, alfx, bety, alfy, dx, dpx, dy, dpy, qx, qy, slip, sequence.length)
 
 
-def coasting(sequence: KickedSequence) -> Transport:
-    """Return the map of the whole line with the cavities' energy kicks left out."""
-
-    def transport(state: State, reference: Reference) -> State:
-        for name in sequence.lattice.element_names:
-            state = sequence[name].coast(state, reference)
-        return state
-
-    return transport
-
-
 def _closed_orbit(sequence: KickedSequence) -> Tensor:
     """Closed orbit with pzeta = 0 at the start of the line, (6,), by Newton's method."""
-    turn = coasting(sequence)
+    turn = sequence.transport(coasting=True)
     orbit = torch.zeros(6, dtype=torch.float64)
     for _ in range(_NEWTON_STEPS):
         residual = (_apply(turn, orbit, sequence.reference) - orbit)[:4]
@@ -146,16 +135,18 @@ def _phase_advances(
             orbit = _apply(coast, orbit, sequence.reference)
         for plane, corner in (("x", 0), ("y", 2)):
             block = matrices[name][corner : corner + 2, corner : corner + 2].tolist()
-            phase[plane] += _advance(block, *optics[plane])
-            optics[plane] = _propagate(block, *optics[plane])
+            phase[plane] += phase_advance(block, *optics[plane])
+            optics[plane] = propagate(block, *optics[plane])
     return phase["x"] / (2.0 * math.pi), phase["y"] / (2.0 * math.pi)
 
 
-def _advance(block: list[list[float]], beta: float, alpha: float) -> float:
+def phase_advance(block: list[list[float]], beta: float, alpha: float) -> float:
+    """Phase advance of a 2x2 map, rad, in (-pi, pi]."""
     return math.atan2(block[0][1], block[0][0] * beta - block[0][1] * alpha)
 
 
-def _propagate(block: list[list[float]], beta: float, alpha: float) -> tuple[float, float]:
+def propagate(block: list[list[float]], beta: float, alpha: float) -> tuple[float, float]:
+    """Beta and alpha behind a 2x2 map."""
     (a, b), (c, d) = block
     gamma = (1.0 + alpha**2) / beta
     return (

@@ -17,11 +17,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PUBLIC = {
     "sc_bridge": """
-        Audit AuditError Bunch BunchError Checkpoint ElementError ExpressionError KickedSequence
-        KicksPerElement Lattice LatticeError MaxSpacing ReconstructionError RecordAll
+        Audit AuditError BetatronFraction Bunch BunchError Checkpoint ElementError ExpressionError KickedSequence
+        KicksPerElement Lattice LatticeError MaxSpacing MomentsMonitor PerElement PlasmaFraction ReconstructionError RecordAll
         Reference Reversible ScBridgeError
         SpaceCharge SpaceChargeError StoreStates Strang StudyError
-        Twiss UnitError Yoshida gaussian periodic_twiss
+        TrackResult Twiss UnitError Yoshida gaussian periodic_twiss
         read_lattice reference track
     """,
     "sc_bridge.elements": """

@@ -22,11 +22,10 @@ from torch import Tensor
 
 from sc_bridge.elements import Bunch
 
+from ..course import Observer
 from ..errors import ScBridgeError
-from ..sequence import KickedSequence
 from ..units import to_si
-from .protocol import Observer, run_stage
-from .replay import Entry, Taped
+from .replay import Entry, Journal, Recorded, Taped
 
 
 @dataclass(frozen=True)
@@ -64,16 +63,14 @@ class Checkpoint(Taped):
         if self.memory is not None:
             object.__setattr__(self, "memory", float(to_si(self.memory, "B", "memory")))
 
-    def record(
-        self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None
-    ) -> tuple[Bunch, CheckpointTape]:
-        n_stages = len(sequence.stages)
-        kept = self.positions(n_stages, bunch)
-        tape = CheckpointTape(sequence, bunch, {}, self._slots(bunch) if self.memory else None)
-        for stage in sequence.stages:
-            if stage.index in kept:
-                tape.coordinates[stage.index] = bunch.coordinates
-            bunch = run_stage(sequence, stage, bunch, observer)
+    def record(self, journal: Journal, bunch: Bunch, observer: Observer | None) -> Recorded:
+        n_stages = len(journal.course)
+        kept = set(self.positions(n_stages, bunch))
+        tape = CheckpointTape(journal, {}, self._slots(bunch) if self.memory else None)
+        for index in range(n_stages):
+            if index in kept:
+                tape.coordinates[index] = bunch.coordinates
+            bunch = journal.run(index, bunch, observer)
         return bunch, tape
 
     def positions(self, n_stages: int, bunch: Bunch) -> list[int]:
@@ -98,8 +95,7 @@ class Checkpoint(Taped):
 class CheckpointTape:
     """Bunches before some kicks; `slots` is how many there may be (None: one piece at a time)."""
 
-    sequence: KickedSequence
-    start: Bunch
+    journal: Journal
     coordinates: dict[int, Tensor]
     slots: int | None
 
@@ -110,7 +106,7 @@ class CheckpointTape:
 
     def backwards(self, tensors: list[Tensor]) -> Iterator[Entry]:
         kept = dict(zip(self.coordinates, tensors, strict=True))
-        n_stages = len(self.sequence.stages)
+        n_stages = len(self.journal.course)
         if self.slots is not None:
             yield from self._binomial(0, n_stages, kept, self.slots)
             return
@@ -121,11 +117,11 @@ class CheckpointTape:
     def _piece(self, low: int, high: int, coordinates: Tensor) -> Iterator[Entry]:
         """Run stages low to high - 1 again, keeping all their states, then give them."""
         entries = []
-        bunch = self.start.replace(coordinates=coordinates)
+        course, bunch = self.journal.course, self.journal.bunch(low, coordinates)
         with torch.no_grad():
-            for stage in self.sequence.stages[low:high]:
-                entries.append(Entry(stage, bunch, self.sequence.solve_field(stage, bunch)))
-                bunch = run_stage(self.sequence, stage, bunch, field=entries[-1].field)
+            for index in range(low, high):
+                entries.append(Entry(index, bunch, course.solve_field(index, bunch)))
+                bunch = self.journal.repeat(index, bunch, entries[-1].field)
         while entries:
             yield entries.pop()
 
@@ -147,13 +143,13 @@ class CheckpointTape:
         yield self._single(low, kept[low])
 
     def _single(self, index: int, coordinates: Tensor) -> Entry:
-        return Entry(self.sequence.stages[index], self.start.replace(coordinates=coordinates), None)
+        return Entry(index, self.journal.bunch(index, coordinates), None)
 
     def _advance(self, coordinates: Tensor, low: int, high: int) -> Tensor:
-        bunch = self.start.replace(coordinates=coordinates)
+        bunch = self.journal.bunch(low, coordinates)
         with torch.no_grad():
-            for stage in self.sequence.stages[low:high]:
-                bunch = run_stage(self.sequence, stage, bunch)
+            for index in range(low, high):
+                bunch = self.journal.repeat(index, bunch)
         return bunch.coordinates
 
 

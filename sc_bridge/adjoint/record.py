@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from sc_bridge.elements import Bunch
 
-from ..sequence import KickedSequence
-from .protocol import Observer, run_stage
+from ..course import Course, Observer
+from ..stages import Losses
+from .protocol import Outcome
 
 
 @dataclass(frozen=True)
@@ -18,9 +21,11 @@ class RecordAll:
     Validity: any order of derivative, forward mode, torch.func.
     """
 
-    def run(
-        self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None = None
-    ) -> Bunch:
-        for stage in sequence.stages:
-            bunch = run_stage(sequence, stage, bunch, observer)
-        return bunch
+    def run(self, course: Course, bunch: Bunch, observer: Observer | None = None) -> Outcome:
+        losses = Losses(bunch.alive)
+        looks: list[tuple[Tensor, ...]] = []
+        for index in range(len(course)):
+            passage = course.passage(index, losses)
+            bunch = course.run(index, bunch, passage, observer)
+            looks += passage.looks
+        return Outcome(bunch, looks, losses)

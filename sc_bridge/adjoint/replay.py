@@ -1,12 +1,13 @@
 """Replay: the backward pass of every strategy that does not record everything.
 
 The forward pass runs without recording. The backward pass goes through the stages of the
-sequence (a kick and the maps behind it) from the last to the first; for each it gets the
+course (a kick and the row behind it) from the last to the first; for each it gets the
 bunch before the kick from the strategy's tape, runs the stage once more with recording, and
 takes one vector-Jacobian product. What a strategy decides is only where that bunch comes from.
+Particles are lost where they were lost in the forward pass, whatever rounding says.
 
 Cost: one more forward pass of the maps and, unless the tape kept the potential, of the kicks;
-the recording of one stage at a time.
+the recording of one stage at a time; 4 bytes a particle once one is lost.
 Validity: first derivatives.
 """
 
@@ -14,8 +15,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -24,16 +25,21 @@ from torch.func import functional_call
 from sc_bridge.elements import Bunch, Reference
 from sc_bridge.elements.space_charge import Field
 
+from ..course import Course, Observer
 from ..errors import ScBridgeError
-from ..sequence import KickedSequence, Stage
-from .protocol import Observer, run_stage
+from ..stages import Losses, Passage
+from .protocol import Outcome
+
+# Inputs of a run besides the parameters: coordinates, weight, mass0, q0, p0c.
+_N_BUNCH = 5
+_COORDINATES, _P0C = 0, 4
 
 
 @dataclass(frozen=True)
 class Entry:
     """A stage, the bunch before its kick, and the field of that kick where it is known."""
 
-    stage: Stage
+    index: int
     bunch: Bunch
     field: Field | None
 
@@ -50,27 +56,61 @@ class Tape(Protocol):
         ...
 
 
+@dataclass
+class Journal:
+    """What every tape keeps besides coordinates: references and who was lost where."""
+
+    course: Course
+    start: Bunch  # only its weight is used
+    losses: Losses
+    references: list[Reference] = field(default_factory=list)  # before every stage
+    looks: list[tuple[Tensor, ...]] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, course: Course, bunch: Bunch) -> Journal:
+        return cls(course, bunch, Losses(bunch.alive))
+
+    def run(
+        self, index: int, bunch: Bunch, observer: Observer | None, field: Field | None = None
+    ) -> Bunch:
+        """Run a stage for the first time."""
+        self.references.append(bunch.reference)
+        passage = self.course.passage(index, self.losses)
+        bunch = self.course.run(index, bunch, passage, observer, field)
+        self.looks += passage.looks
+        return bunch
+
+    def repeat(self, index: int, bunch: Bunch, field: Field | None = None) -> Bunch:
+        """Run a stage once more, losing the same particles."""
+        passage = self.course.passage(index, self.losses.replay())
+        return self.course.run(index, bunch, passage, field=field)
+
+    def bunch(self, index: int, coordinates: Tensor) -> Bunch:
+        """Return the bunch before a stage."""
+        alive = self.course.alive(index, self.losses)
+        return Bunch(coordinates, self.references[index], self.start.weight, alive)
+
+
+Recorded: TypeAlias = tuple[Bunch, Tape]
+
+
 class Taped(ABC):
     """A strategy that runs forwards without recording and keeps a tape."""
 
     @abstractmethod
-    def record(
-        self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None
-    ) -> tuple[Bunch, Tape]:
+    def record(self, journal: Journal, bunch: Bunch, observer: Observer | None) -> Recorded:
         """Run forwards without recording; return the outgoing bunch and what was kept."""
 
-    def run(
-        self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None = None
-    ) -> Bunch:
+    def run(self, course: Course, bunch: Bunch, observer: Observer | None = None) -> Outcome:
         """Track; the result is connected to everything that it depends on."""
         if torch._C._are_functorch_transforms_active():  # pyright: ignore
             raise ScBridgeError(
                 f"track: {self!r} does not work under torch.func: use adjoint=RecordAll()"
             )
-        named = {name: p for name, p in sequence.named_parameters() if p.requires_grad}
-        task = _Task(self, sequence, bunch.alive, observer, tuple(named), [])
+        named = {name: p for name, p in course.sequence.named_parameters() if p.requires_grad}
+        task = _Task(self, course, bunch.alive, observer, tuple(named))
         reference = bunch.reference
-        coordinates = _Run.apply(
+        coordinates, p0c, *seen = _Run.apply(
             task,
             bunch.coordinates,
             bunch.weight,
@@ -79,9 +119,13 @@ class Taped(ABC):
             reference.p0c,
             *named.values(),
         )
-        return task.outgoing[0].replace(
-            coordinates=coordinates, weight=bunch.weight, reference=reference
+        end, losses = task.result[0]
+        out = end.replace(
+            coordinates=coordinates, weight=bunch.weight, reference=reference.replace(p0c=p0c)
         )
+        rest = iter(seen)
+        looks = [tuple(next(rest) for _ in range(probe.n_tensors)) for probe, _ in course.places]
+        return Outcome(out, looks, losses)
 
 
 @dataclass(frozen=True)
@@ -89,11 +133,11 @@ class _Task:
     """Everything that is no tensor, in one argument."""
 
     strategy: Taped
-    sequence: KickedSequence
+    course: Course
     alive: Tensor
     observer: Observer | None
     names: tuple[str, ...]  # of the parameters that ask for gradients
-    outgoing: list[Bunch]  # filled by the forward pass
+    result: list[tuple[Bunch, Losses]] = field(default_factory=list)  # of the forward pass
 
 
 def _make_bunch(inputs: tuple[Tensor, ...], alive: Tensor) -> Bunch:
@@ -103,76 +147,134 @@ def _make_bunch(inputs: tuple[Tensor, ...], alive: Tensor) -> Bunch:
 
 class _Run(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, task: _Task, *inputs: Tensor) -> Tensor:
-        start = _make_bunch(inputs[:5], task.alive)
-        end, ctx.tape = task.strategy.record(task.sequence, start, task.observer)
-        task.outgoing.append(end)
-        ctx.task = task
+    def forward(ctx: Any, task: _Task, *inputs: Tensor) -> tuple[Tensor, ...]:
+        start = _make_bunch(inputs[:_N_BUNCH], task.alive)
+        journal = Journal.begin(task.course, start)
+        end, ctx.tape = task.strategy.record(journal, start, task.observer)
+        looks = [tensor for look in journal.looks for tensor in look]
+        journal.looks = []  # they are outputs from here on
+        task.result.append((end, journal.losses))
+        ctx.task, ctx.journal = task, journal
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(*inputs, *ctx.tape.tensors())
-        return end.coordinates
+        ctx.mark_non_differentiable(*(t for t in looks if not t.is_floating_point()))
+        return end.coordinates, end.reference.p0c.clone(), *looks
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         task: _Task = ctx.task
         if torch.is_grad_enabled():
             raise ScBridgeError(
                 f"track: {task.strategy!r} gives first derivatives only: "
                 "use adjoint=RecordAll() for higher ones"
             )
-        n_inputs = 5 + len(task.names)
+        n_inputs = _N_BUNCH + len(task.names)
         kept = ctx.saved_tensors
-        parameters = dict(zip(task.names, kept[5:n_inputs], strict=True))
-        wanted = ctx.needs_input_grad[1:]
-        totals: list[Tensor | None] = [None] * n_inputs
+        parameters = dict(zip(task.names, kept[_N_BUNCH:n_inputs], strict=True))
+        walk = _Walk(task, ctx.journal, parameters, ctx.needs_input_grad[1:], list(gradients))
         for entry in ctx.tape.backwards(list(kept[n_inputs:])):
-            gradient, found = _stage_vjp(task, entry, parameters, wanted, gradient)
-            totals = [_add(total, new) for total, new in zip(totals, found, strict=True)]
-        totals[0] = gradient if wanted[0] else None
-        return None, *totals
+            walk.back_through(entry)
+        return None, *walk.totals()
 
 
 class _StageOf(nn.Module):
-    """One stage of a sequence as a module, so that its parameters can be exchanged."""
+    """One stage of a course as a module, so that its parameters can be exchanged."""
 
-    def __init__(self, sequence: KickedSequence) -> None:
+    def __init__(self, course: Course) -> None:
         super().__init__()
-        self.sequence = sequence
+        self.sequence = course.sequence
+        self.course = course
 
-    def forward(self, entry: Entry, start: Bunch) -> Tensor:
-        return run_stage(self.sequence, entry.stage, start, field=entry.field).coordinates
+    def forward(self, entry: Entry, start: Bunch, passage: Passage) -> Bunch:
+        return self.course.run(entry.index, start, passage, field=entry.field)
 
 
-def _stage_vjp(
-    task: _Task,
-    entry: Entry,
-    parameters: dict[str, Tensor],
-    wanted: tuple[bool, ...],
-    gradient: Tensor,
-) -> tuple[Tensor, list[Tensor | None]]:
-    """Gradient before a stage, and what the stage adds to that of every other input."""
-    bunch, reference = entry.bunch, entry.bunch.reference
-    inputs = (bunch.coordinates, bunch.weight, reference.mass0, reference.q0, reference.p0c)
-    with torch.enable_grad():
+class _Walk:
+    """The backward pass: gradients of the carried state, and sums of all others."""
+
+    def __init__(
+        self,
+        task: _Task,
+        journal: Journal,
+        parameters: dict[str, Tensor],
+        wanted: tuple[bool, ...],
+        gradients: list[Tensor | None],
+    ) -> None:
+        self.task, self.journal, self.parameters = task, journal, parameters
+        # of coordinates and p0c, which every stage takes and gives
+        self.carried, self.ahead = gradients[:2], gradients[2:]
+        self.sums: list[Tensor | None] = [None] * (_N_BUNCH + len(parameters))
+        self.wanted = list(wanted)
+        # a field of an element may move p0c, and p0c what comes behind
+        self.follows_p0c = wanted[_P0C] or any(
+            reference.p0c is not journal.references[0].p0c for reference in journal.references
+        )
+
+    def back_through(self, entry: Entry) -> None:
+        """Take the gradients from behind a stage to before it."""
+        looks_here = self._taken(entry)
+        if all(gradient is None for gradient in (*self.carried, *looks_here)):
+            return
+        leaves, exchanged = self._leaves(entry)
+        outputs = self._replay(entry, leaves, exchanged)
+        pairs = [
+            (output, gradient)
+            for output, gradient in zip(outputs, [*self.carried, *looks_here], strict=True)
+            if gradient is not None and output.requires_grad
+        ]
+        sources = [*leaves, *exchanged.values()]
+        asked = [index for index, source in enumerate(sources) if source.requires_grad]
+        found: list[Tensor | None] = [None] * len(sources)
+        if pairs:
+            results, incoming = zip(*pairs, strict=True)
+            gradients = torch.autograd.grad(
+                results, [sources[index] for index in asked], incoming, allow_unused=True
+            )
+            for index, value in zip(asked, gradients, strict=True):
+                found[index] = value
+        self.carried = [found[_COORDINATES], found[_P0C]]
+        found[_COORDINATES] = found[_P0C] = None
+        self.sums = [_add(total, new) for total, new in zip(self.sums, found, strict=True)]
+
+    def totals(self) -> list[Tensor | None]:
+        """Return the gradient of every input of the run."""
+        self.sums[_COORDINATES], self.sums[_P0C] = self.carried
+        return [
+            total if wanted else None for total, wanted in zip(self.sums, self.wanted, strict=True)
+        ]
+
+    def _taken(self, entry: Entry) -> list[Tensor | None]:
+        """Gradients of what the probes of this stage saw; they are the last ones left."""
+        probes = self.journal.course.stage(entry.index).probes
+        first = len(self.ahead) - sum(probe.n_tensors for probe in probes)
+        taken, self.ahead = self.ahead[first:], self.ahead[:first]
+        return taken
+
+    def _leaves(self, entry: Entry) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+        bunch, reference = entry.bunch, entry.bunch.reference
+        inputs = (bunch.coordinates, bunch.weight, reference.mass0, reference.q0, reference.p0c)
+        needed = [True, *self.wanted[1:_P0C], self.follows_p0c]
         leaves = tuple(
-            tensor.detach().requires_grad_(index == 0 or wanted[index])
-            for index, tensor in enumerate(inputs)
+            tensor.detach().requires_grad_(need)
+            for tensor, need in zip(inputs, needed, strict=True)
         )
         exchanged = {
             f"sequence.{name}": value.detach().requires_grad_()
-            for name, value in parameters.items()
+            for name, value in self.parameters.items()
         }
-        start = _make_bunch(leaves, bunch.alive)
-        end = functional_call(_StageOf(task.sequence), exchanged, (entry, start))
-    sources = [*leaves, *exchanged.values()]
-    asked = [index for index, source in enumerate(sources) if source.requires_grad]
-    found: list[Tensor | None] = [None] * len(sources)
-    gradients = torch.autograd.grad(
-        end, [sources[index] for index in asked], gradient, allow_unused=True
-    )
-    for index, value in zip(asked, gradients, strict=True):
-        found[index] = value
-    before, found[0] = found[0], None
-    return torch.zeros_like(gradient) if before is None else before, found
+        return leaves, exchanged
+
+    def _replay(
+        self, entry: Entry, leaves: tuple[Tensor, ...], exchanged: dict[str, Tensor]
+    ) -> list[Tensor]:
+        """Run the stage with recording; return coordinates, p0c, and what the probes see."""
+        course = self.journal.course
+        passage = course.passage(entry.index, self.journal.losses.replay())
+        with torch.enable_grad():
+            start = _make_bunch(leaves, entry.bunch.alive)
+            end = functional_call(_StageOf(course), exchanged, (entry, start, passage))
+        seen = [tensor for look in passage.looks for tensor in look]
+        return [end.coordinates, end.reference.p0c, *seen]
 
 
 def _add(total: Tensor | None, new: Tensor | None) -> Tensor | None:

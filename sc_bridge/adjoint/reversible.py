@@ -19,10 +19,9 @@ from sc_bridge.elements import Bunch
 from sc_bridge.elements.bunch import COORDINATES
 from sc_bridge.elements.space_charge import Field
 
+from ..course import Observer
 from ..errors import ReconstructionError, ScBridgeError
-from ..sequence import KickedSequence
-from .protocol import Observer, run_stage
-from .replay import Entry, Taped
+from .replay import Entry, Journal, Recorded, Taped
 
 # Far above the rounding of thousands of regular kicks, far below what spoils a gradient.
 DEFAULT_TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-4}
@@ -61,30 +60,31 @@ class Reversible(Taped):
         if self.tolerance is not None and not self.tolerance > 0:
             raise ScBridgeError(f"Reversible: tolerance = {self.tolerance!r}: must be positive")
 
-    def record(
-        self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None
-    ) -> tuple[Bunch, ReversibleTape]:
-        n_stages = len(sequence.stages)
+    def record(self, journal: Journal, bunch: Bunch, observer: Observer | None) -> Recorded:
+        n_stages = len(journal.course)
         kept = {round(i * n_stages / (self.anchors + 1)) for i in range(self.anchors + 1)}
         coordinates: dict[int, Tensor] = {}
         cell_sizes: list[Tensor | None] = []
-        for stage in sequence.stages:
-            if stage.index in kept:
-                coordinates[stage.index] = bunch.coordinates
-            found = sequence.solve_field(stage, bunch)
+        for index in range(n_stages):
+            if index in kept:
+                coordinates[index] = bunch.coordinates
+            found = journal.course.solve_field(index, bunch)
             cell_sizes.append(_cell_size(found, bunch))
-            bunch = run_stage(sequence, stage, bunch, observer, found)
+            bunch = journal.run(index, bunch, observer, found)
         coordinates[n_stages] = bunch.coordinates
         tolerance = self.tolerance or DEFAULT_TOLERANCE[bunch.coordinates.dtype]
-        return bunch, ReversibleTape(sequence, bunch, coordinates, cell_sizes, tolerance)
+        empty = bunch.replace(
+            coordinates=torch.zeros(()).to(bunch.coordinates).expand_as(bunch.coordinates)
+        )
+        return bunch, ReversibleTape(journal, empty, coordinates, cell_sizes, tolerance)
 
 
 @dataclass
 class ReversibleTape:
     """The first and last bunch, the anchors, and the cell sizes of every kick."""
 
-    sequence: KickedSequence
-    end: Bunch
+    journal: Journal
+    end: Bunch  # without its coordinates
     coordinates: dict[int, Tensor]  # by stage, before its kick; the last one is the end
     cell_sizes: list[Tensor | None]
     tolerance: float
@@ -93,21 +93,20 @@ class ReversibleTape:
         kept = list(self.coordinates.values())
         # autograd holds them from here on
         self.coordinates = dict.fromkeys(self.coordinates, torch.empty(0))
-        self.end = self.end.replace(coordinates=torch.zeros(()).to(kept[-1]).expand_as(kept[-1]))
         return kept
 
     def backwards(self, tensors: list[Tensor]) -> Iterator[Entry]:
         kept = dict(zip(self.coordinates, tensors, strict=True))
-        bunch = self.end.replace(coordinates=kept[len(self.sequence.stages)])
-        for stage in reversed(self.sequence.stages):
+        course, losses = self.journal.course, self.journal.losses
+        bunch = self.end.replace(coordinates=kept[len(course)])
+        for index in reversed(range(len(course))):
             with torch.no_grad():
-                bunch = stage.undo_maps(bunch)
-                field = self.sequence.solve_field(stage, bunch, self.cell_sizes[stage.index])
-                bunch = self.sequence.apply_kick(stage, bunch, sign=-1, field=field)
-            if stage.index in kept:
-                self._check(bunch, kept[stage.index], stage.index)
-                bunch = bunch.replace(coordinates=kept[stage.index])
-            yield Entry(stage, bunch, field)
+                bunch, field = course.undo(index, bunch, losses, self.cell_sizes[index])
+            if index in kept:
+                self._check(bunch, kept[index], index)
+                bunch = bunch.replace(coordinates=kept[index])
+            bunch = self.journal.bunch(index, bunch.coordinates)  # its very reference
+            yield Entry(index, bunch, field)
 
     def _check(self, bunch: Bunch, kept: Tensor, index: int) -> None:
         """Refuse a rebuilt bunch that is too far from the one that was kept."""
@@ -118,7 +117,7 @@ class ReversibleTape:
         largest = worst.max().item()
         if not largest <= self.tolerance:
             name = COORDINATES[int(worst.nan_to_num(nan=torch.inf).argmax())]
-            s = self.sequence.stages[index].s
+            s = self.journal.course.stage(index).s
             raise ReconstructionError(
                 f"Reversible: {name} rebuilt at s = {s:.6g} m is off by {largest:.3g} of its rms, "
                 f"tolerance {self.tolerance:.3g}: the motion is chaotic or a map is not "

@@ -11,9 +11,8 @@ from torch import Tensor
 from sc_bridge.elements import Bunch
 from sc_bridge.elements.space_charge import Field
 
-from ..sequence import KickedSequence
-from .protocol import Observer, run_stage
-from .replay import Entry, Taped
+from ..course import Observer
+from .replay import Entry, Journal, Recorded, Taped
 
 
 @dataclass(frozen=True)
@@ -25,14 +24,12 @@ class StoreStates(Taped):
     Validity: first derivatives.
     """
 
-    def record(
-        self, sequence: KickedSequence, bunch: Bunch, observer: Observer | None
-    ) -> tuple[Bunch, StoredStates]:
-        tape = StoredStates(sequence, bunch)
-        for stage in sequence.stages:
-            found = sequence.solve_field(stage, bunch)
+    def record(self, journal: Journal, bunch: Bunch, observer: Observer | None) -> Recorded:
+        tape = StoredStates(journal)
+        for index in range(len(journal.course)):
+            found = journal.course.solve_field(index, bunch)
             tape.add(bunch, found)
-            bunch = run_stage(sequence, stage, bunch, observer, found)
+            bunch = journal.run(index, bunch, observer, found)
         return bunch, tape
 
 
@@ -40,8 +37,7 @@ class StoreStates(Taped):
 class StoredStates:
     """The bunch before every kick, and the field where there is one."""
 
-    sequence: KickedSequence
-    start: Bunch
+    journal: Journal
     coordinates: list[Tensor] = field(default_factory=list)
     fields: list[Field | None] = field(default_factory=list)
 
@@ -61,11 +57,10 @@ class StoredStates:
         return kept
 
     def backwards(self, tensors: list[Tensor]) -> Iterator[Entry]:
-        n_stages = len(self.sequence.stages)
+        n_stages = len(self.journal.course)
         potentials = tensors[n_stages:]
-        for stage in reversed(self.sequence.stages):
-            found = self.fields[stage.index]
+        for index in reversed(range(n_stages)):
+            found = self.fields[index]
             if found is not None:
                 found = found._replace(potential=potentials.pop())
-            coordinates = tensors[stage.index]
-            yield Entry(stage, self.start.replace(coordinates=coordinates), found)
+            yield Entry(index, self.journal.bunch(index, tensors[index]), found)

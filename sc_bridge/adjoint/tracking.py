@@ -2,12 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, overload
+
 from sc_bridge.elements import Bunch
 
+from ..course import Course, Loss, Observer, plan_course
 from ..errors import ScBridgeError
+from ..monitors import Monitor
 from ..sequence import KickedSequence
-from .protocol import Adjoint, Observer
+from .protocol import Adjoint, Outcome
 from .store import StoreStates
+
+
+@dataclass(frozen=True)
+class TrackResult:
+    """The outgoing bunch, the record of every monitor by its name, and the losses.
+
+    `result["name"]` is the record of that monitor.
+    """
+
+    bunch: Bunch
+    records: Mapping[str, Any]
+    losses: tuple[Loss, ...]
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self.records[name]
+        except KeyError:
+            known = ", ".join(map(repr, self.records)) or "none"
+            raise ScBridgeError(f"track: no monitor {name!r}: there are {known}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.records)
+
+
+@overload
+def track(
+    sequence: KickedSequence,
+    bunch: Bunch,
+    adjoint: Adjoint | None = None,
+    observer: Observer | None = None,
+    turns: int = 1,
+    monitors: None = None,
+) -> Bunch: ...
+
+
+@overload
+def track(
+    sequence: KickedSequence,
+    bunch: Bunch,
+    adjoint: Adjoint | None = None,
+    observer: Observer | None = None,
+    turns: int = 1,
+    *,
+    monitors: Mapping[str, Monitor],
+) -> TrackResult: ...
 
 
 def track(
@@ -15,8 +66,10 @@ def track(
     bunch: Bunch,
     adjoint: Adjoint | None = None,
     observer: Observer | None = None,
-) -> Bunch:
-    """Track a bunch once through a sequence; gradients flow back through the result.
+    turns: int = 1,
+    monitors: Mapping[str, Monitor] | None = None,
+) -> Bunch | TrackResult:
+    """Track a bunch through a sequence; gradients flow back through the result.
 
     Parameters
     ----------
@@ -27,17 +80,22 @@ def track(
         Memory strategy of the backward pass; `StoreStates()` by default.
     observer : callable, optional
         Called at the start, after every kick, and at the end, with (s [m], bunch without
-        gradients, kicks done so far).
+        gradients, kicks done so far); s goes on from turn to turn.
+    turns : int
+        How often the bunch goes through the sequence; parameters are shared.
+    monitors : mapping of str to Monitor, optional
+        What to record where; gradients flow through the records. An empty mapping asks for
+        the losses alone.
 
     Returns
     -------
     Bunch
-        The outgoing bunch.
+        The outgoing bunch; with `monitors` a `TrackResult`, which holds it.
 
     Raises
     ------
     ScBridgeError
-        If `adjoint` is no strategy.
+        If `adjoint` is no strategy, `turns` no number of turns, or a monitor has no place.
     """
     adjoint = StoreStates() if adjoint is None else adjoint
     if not isinstance(sequence, KickedSequence) or not isinstance(bunch, Bunch):
@@ -49,4 +107,16 @@ def track(
         raise ScBridgeError(
             f"track: adjoint = {adjoint!r}: must be a strategy, such as RecordAll()"
         )
-    return adjoint.run(sequence, bunch, observer)
+    course = plan_course(sequence, turns, monitors)
+    outcome = adjoint.run(course, bunch, observer)
+    return outcome.bunch if monitors is None else _result(course, monitors, outcome)
+
+
+def _result(course: Course, monitors: Mapping[str, Monitor], outcome: Outcome) -> TrackResult:
+    seen = list(zip(course.places, outcome.looks, strict=True))
+    records = {}
+    for name, monitor in monitors.items():
+        own = [((probe.s, turn), look) for (probe, turn), look in seen if probe.name == name]
+        places, looks = [place for place, _ in own], [look for _, look in own]
+        records[name] = monitor.collect(places, looks, outcome.bunch)
+    return TrackResult(outcome.bunch, records, course.losses(outcome.losses))
