@@ -131,3 +131,25 @@ def random_bunch(
     generator = torch.Generator().manual_seed(seed)
     coordinates = torch.randn(6, n_particles, generator=generator, dtype=torch.float64)
     return elements.Bunch(coordinates * amplitude, reference or make_reference())
+
+
+def _charged_bunch() -> elements.Bunch:
+    """A bunch about as dense as that of the ring of the examples."""
+    bunch = random_bunch(500)
+    scale = torch.tensor([3.0, 1.0, 3.0, 1.0, 15e3, 0.5], dtype=torch.float64).unsqueeze(-1)
+    weight = torch.tensor(3e9, dtype=torch.float64)
+    return bunch.replace(coordinates=bunch.coordinates * scale, weight=weight)
+
+
+# rules for where kicks go, for the ring of the examples
+SLICING_CASES: dict[str, Any] = {
+    "spacing": scb.MaxSpacing("1 m"),
+    "a number": scb.KicksPerElement(3),
+    "names and classes": scb.PerElement(
+        {"Quadrupole": 4, "d*": "0.3 m", "d2": 1}, otherwise=scb.KicksPerElement(2)
+    ),
+    "betatron": scb.BetatronFraction("2 %"),
+    "betatron from given optics": scb.BetatronFraction(0.02, scb.Twiss(5.6, 0.25, 4.3, 0.35)),
+    "plasma": scb.PlasmaFraction(0.01, _charged_bunch()),
+    "betatron in quadrupoles": scb.PerElement({"q?": scb.BetatronFraction(0.005)}),
+}

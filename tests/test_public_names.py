@@ -17,12 +17,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PUBLIC = {
     "sc_bridge": """
-        Audit AuditError BetatronFraction Bunch BunchError Checkpoint ElementError ExpressionError KickedSequence
-        KicksPerElement Lattice LatticeError MaxSpacing MomentsMonitor PerElement PlasmaFraction ReconstructionError RecordAll
-        Reference Reversible ScBridgeError
-        SpaceCharge SpaceChargeError StoreStates Strang StudyError
-        TrackResult Twiss UnitError Yoshida gaussian periodic_twiss
-        read_lattice reference track
+        Audit AuditError BetatronFraction Bunch BunchError Checkpoint ElementError
+        ExpressionError KickedSequence KicksPerElement Lattice LatticeError MaxSpacing
+        MomentsMonitor PerElement PlasmaFraction ReconstructionError RecordAll Reference
+        Reversible ScBridgeError SpaceCharge SpaceChargeError StoreStates Strang StudyError
+        TrackResult Twiss UnitError Yoshida gaussian periodic_twiss read_lattice reference track
     """,
     "sc_bridge.elements": """
         Aperture Bend Bunch Cavity Drift Edge Element Inverse LimitEllipse Marker Multipole Quadrupole Reference
