@@ -14,12 +14,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     ValidationError,
     model_validator,
 )
 
 from .errors import ScBridgeError, StudyError, UnitError
 from .moments import MOMENTS
+from .slicing import KicksPerElement, MaxSpacing
 from .species import SPECIES
 from .units import parse_quantity, to_si
 
@@ -113,10 +115,47 @@ class SpaceChargeSection(_Section):
     longitudinal: Annotated[bool, Field(description="whether pzeta is kicked too")] = True
 
 
-class SlicingSection(_Section):
-    """Where the kicks are."""
+def _rule(value: Any) -> MaxSpacing | KicksPerElement:
+    """A number of kicks, or the most distance between them as text with a unit."""
+    if isinstance(value, str):
+        return MaxSpacing(_positive(parse_quantity(value, "m", "")))
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return KicksPerElement(value)
+    raise StudyError(f" = {value!r}: must be a number of kicks from 1, or a spacing as '0.5 m'")
 
-    max_spacing: Annotated[Length, Positive, Field(description="most distance between kicks")]
+
+class SlicingSection(_Section):
+    """Where the kicks are: exactly one rule for all elements, and others by name or class."""
+
+    max_spacing: Annotated[
+        Annotated[Length, Positive] | None, Field(description="most distance between kicks")
+    ] = None
+    kicks_per_element: Annotated[int | None, Field(ge=1, description="in every thick element")] = (
+        None
+    )
+    betatron_fraction: Annotated[
+        Annotated[Pure, Positive] | None,
+        Field(description="most distance in periodic betatron wavelengths"),
+    ] = None
+    plasma_fraction: Annotated[
+        Annotated[Pure, Positive] | None,
+        Field(description="most distance in plasma wavelengths of the bunch"),
+    ] = None
+    per_element: Annotated[
+        dict[str, Annotated[Any, PlainValidator(_rule)]],
+        Field(description="kicks or spacing by name, with wildcards, or class"),
+    ] = {}
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> SlicingSection:
+        rules = [name for name in type(self).model_fields if name != "per_element"]
+        given = [name for name in rules if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise StudyError(
+                f": {' and '.join(given) or 'no rule for all elements'} given: "
+                f"give exactly one of {', '.join(rules)}"
+            )
+        return self
 
 
 class DerivativesSection(_Section):

@@ -16,7 +16,7 @@ from sc_bridge.elements.space_charge import SpaceCharge
 
 from .adjoint import track
 from .audit import Audit
-from .config import Study
+from .config import SlicingSection, Study
 from .distributions import gaussian
 from .errors import LatticeError, StudyError
 from .inputs import Input, find_inputs
@@ -25,8 +25,9 @@ from .memory.footprint import SavedBytes, peak_resident
 from .moments import MOMENTS, moment
 from .readers import read_lattice
 from .sequence import KickedSequence
-from .slicing import MaxSpacing
+from .slicing import AnySlicing, KicksPerElement, MaxSpacing, PerElement
 from .species import reference
+from .wavelengths import BetatronFraction, PlasmaFraction
 
 # Called with what is going on, how much of it is done, and of how much (None: unknown).
 Progress: TypeAlias = Callable[[str, int, int | None], None]
@@ -147,14 +148,31 @@ def build_sequence(study: Study) -> KickedSequence:
             "the path is relative to the study"
         )
     lattice = read_lattice(study.lattice_path, sequence=model.lattice.line)
-    kicks = model.slicing is not None and model.space_charge is not None
+    whole = KickedSequence(
+        lattice, bend_model=model.lattice.bend_model, reference=_reference(study, lattice)
+    )
+    if model.slicing is None or model.space_charge is None:
+        return whole
     return KickedSequence(
         lattice,
-        slicing=MaxSpacing(model.slicing.max_spacing) if model.slicing and kicks else None,
-        space_charge=_space_charge(study) if kicks else None,
+        slicing=_slicing(study, model.slicing, whole),
+        space_charge=_space_charge(study),
         bend_model=model.lattice.bend_model,
-        reference=_reference(study, lattice),
+        reference=whole.reference,
     )
+
+
+def _slicing(study: Study, section: SlicingSection, whole: KickedSequence) -> AnySlicing:
+    """Return the rule of a study; the bunch that it may need is that of the study."""
+    rules: dict[str, Callable[[Any], AnySlicing]] = {
+        "max_spacing": MaxSpacing,
+        "kicks_per_element": KicksPerElement,
+        "betatron_fraction": BetatronFraction,
+        "plasma_fraction": lambda part: PlasmaFraction(part, make_bunch(study, whole)),
+    }
+    name = next(name for name in rules if getattr(section, name) is not None)
+    rule = rules[name](getattr(section, name))
+    return PerElement(section.per_element, otherwise=rule) if section.per_element else rule
 
 
 def make_bunch(study: Study, sequence: KickedSequence, inputs: tuple[Input, ...] = ()) -> Bunch:

@@ -8,6 +8,7 @@ import pytest
 
 import sc_bridge as scb
 from sc_bridge.config import load_study
+from sc_bridge.study import build_sequence, make_bunch
 
 GOOD = """
 title = "a test"
@@ -55,6 +56,15 @@ FAULTS = {
     "negative intensity": ("1.6e12", "-1.0", "study", "bunch.intensity = -1: must not be negative"),
     "negative emittance": ('"2 um"', '"-2 um"', "study", "bunch.nemitt_x = -2e-06: must not be negative"),
     "no spacing": ('max_spacing = "1 m"', 'max_spacing = "0 m"', "study", "slicing.max_spacing = 0: must be positive"),
+    "no rule": ('max_spacing = "1 m"', "", "study", "slicing: no rule for all elements given: give exactly one of max_spacing, kicks_per_element, betatron_fraction, plasma_fraction"),
+    "two rules": ('max_spacing = "1 m"', 'max_spacing = "1 m"\nplasma_fraction = 0.1', "study", "slicing: max_spacing and plasma_fraction given"),
+    "no kicks": ('max_spacing = "1 m"', "kicks_per_element = 0", "study", "slicing.kicks_per_element = 0: input should be greater"),
+    "fraction with unit": ('max_spacing = "1 m"', 'betatron_fraction = "1 m"', "unit", "slicing.betatron_fraction = '1 m'"),
+    "no fraction": ('max_spacing = "1 m"', "plasma_fraction = 0.0", "study", "slicing.plasma_fraction = 0: must be positive"),
+    "kicks by half": ('max_spacing = "1 m"', 'max_spacing = "1 m"\nper_element = { qf = 1.5 }', "study", "slicing.per_element.qf = 1.5: must be a number of kicks"),
+    "no kicks by name": ('max_spacing = "1 m"', 'max_spacing = "1 m"\nper_element = { qf = 0 }', "study", "slicing.per_element.qf = 0: must be a number of kicks"),
+    "bare spacing by name": ('max_spacing = "1 m"', 'max_spacing = "1 m"\nper_element = { qf = "1" }', "unit", "slicing.per_element.qf = '1': the unit is missing"),
+    "no spacing by name": ('max_spacing = "1 m"', 'max_spacing = "1 m"\nper_element = { qf = "0 m" }', "study", "slicing.per_element.qf = 0: must be positive"),
     "negative energy": ('"160 MeV"', '"-160 MeV"', "study", "reference.kinetic_energy = .*: must be positive"),
     "flat grid": ("[16, 16, 32]", "[16, 16]", "study", "space_charge.grid = .*at least 3"),
     "text in the grid": ("[16, 16, 32]", '[16, 16, "a"]', "study", r"space_charge.grid\[2\] = 'a'"),
@@ -92,6 +102,35 @@ def test_a_study_is_read_in_si_units(write):
     assert model.slicing.max_spacing == 1.0
     assert model.bunch.intensity == 1.6e12
     assert model.bunch.seed == 0
+
+
+# rule of a study -> the same in Python, from the study and its sequence
+SLICINGS = {
+    'max_spacing = "1 m"': lambda *_: scb.MaxSpacing(1.0),
+    "kicks_per_element = 2": lambda *_: scb.KicksPerElement(2),
+    "betatron_fraction = 0.02": lambda *_: scb.BetatronFraction(0.02),
+    'plasma_fraction = "1 %"': lambda *place: scb.PlasmaFraction(0.01, make_bunch(*place)),
+    'max_spacing = "1 m"\nper_element = { "q?" = 3, d1 = "0.5 m" }': lambda *_: scb.PerElement(
+        {"q?": 3, "d1": "0.5 m"}, otherwise="1 m"
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", SLICINGS)
+def test_every_slicing_of_a_study_is_that_of_python(write, psb_file, rule):
+    text = GOOD.replace('"psb.json"', f'"{psb_file}"').replace('max_spacing = "1 m"', rule)
+    study = load_study(write(text))
+    sequence = build_sequence(study)
+    expected = scb.KickedSequence(
+        sequence.lattice,
+        SLICINGS[rule](study, sequence),
+        scb.SpaceCharge(),
+        bend_model="exact",
+        reference=sequence.reference,
+    )
+    kicks = [(step.kind, step.s_start) for step in expected.steps]
+    assert [(step.kind, step.s_start) for step in sequence.steps] == kicks
+    assert sequence.audit().kicks == expected.n_kicks
 
 
 def test_the_lattice_lies_beside_the_study(write, tmp_path):
