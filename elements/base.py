@@ -8,6 +8,7 @@ a sign for the same purpose. Slicing, inverting and tracking are all built on th
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
@@ -74,26 +75,84 @@ class Element(nn.Module):
         return state
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
-        """Apply a fraction `weight` of the body; the negative weight undoes it exactly."""
+        """Apply a fraction `weight` of the body; the negative weight undoes it exactly.
+
+        `reference` is the one that `state` is given in, before this fraction.
+        """
         raise NotImplementedError
+
+    def undo_body(self, state: State, reference: Reference, weight: float) -> State:
+        """Apply the exact inverse of `body`; `reference` is the one that enters it."""
+        return self.body(state, self.behind(reference, state.x, weight), -weight)
 
     def exit(self, state: State, reference: Reference, sign: int) -> State:
         """Apply the exit face (`sign` +1) or undo it (-1)."""
         return state
 
+    def coasting_body(self, state: State, reference: Reference, weight: float) -> State:
+        """Apply a fraction of the body with its energy kick left out; the body by default."""
+        return self.body(state, reference, weight)
+
+    def kick(self, state: State, reference: Reference, weight: float) -> State:
+        """Apply a fraction `weight` of all that the body kicks by at one place, without a drift.
+
+        Raises
+        ------
+        ElementError
+            If the map of this class is not made of drifts and kicks.
+        """
+        raise ElementError(f"{self.label}: has no thin slices: its map is not drifts and kicks")
+
+    def framed(
+        self,
+        motion: Transport,
+        state: State,
+        reference: Reference,
+        start: float,
+        end: float,
+        behind: Reference | None = None,
+    ) -> State:
+        """Apply `motion`, which goes from one fraction of the length to another, in place.
+
+        `reference` is the one at the smaller fraction, `behind` that at the larger where it is
+        another. An element that can be misaligned brings the particles into its own frame and
+        back.
+        """
+        return motion(state, reference)
+
     def transport(self, state: State, reference: Reference) -> State:
         """Apply the whole map to coordinates; `reference` is aligned with the particles."""
-        state = self.body(self.entry(state, reference, +1), reference, 1.0)
-        return self.exit(state, reference, +1)
+        behind = self.behind(reference, state.x)
+        return self.framed(self._pass_through, state, reference, 0.0, 1.0, behind)
 
     def undo(self, state: State, reference: Reference) -> State:
         """Apply the exact inverse of `transport`; `reference` is the one that enters."""
-        state = self.body(self.exit(state, reference, -1), reference, -1.0)
-        return self.entry(state, reference, -1)
+        behind = self.behind(reference, state.x)
+        return self.framed(self._pass_back, state, reference, 1.0, 0.0, behind)
 
     def coast(self, state: State, reference: Reference) -> State:
         """Apply the map with its energy kick left out, as for optics with the RF frozen."""
-        return self.transport(state, reference)
+        return self.framed(self._pass_coasting, state, reference, 0.0, 1.0)
+
+    def undo_coast(self, state: State, reference: Reference) -> State:
+        """Apply the exact inverse of `coast`."""
+        return self.framed(self._pass_back_coasting, state, reference, 1.0, 0.0)
+
+    def _pass_through(self, state: State, reference: Reference) -> State:
+        state = self.body(self.entry(state, reference, +1), reference, 1.0)
+        return self.exit(state, self.behind(reference, state.x), +1)
+
+    def _pass_back(self, state: State, reference: Reference) -> State:
+        state = self.exit(state, self.behind(reference, state.x), -1)
+        return self.entry(self.undo_body(state, reference, 1.0), reference, -1)
+
+    def _pass_coasting(self, state: State, reference: Reference) -> State:
+        state = self.coasting_body(self.entry(state, reference, +1), reference, 1.0)
+        return self.exit(state, reference, +1)
+
+    def _pass_back_coasting(self, state: State, reference: Reference) -> State:
+        state = self.coasting_body(self.exit(state, reference, -1), reference, -1.0)
+        return self.entry(state, reference, -1)
 
     def outgoing(self, reference: Reference, weight: float = 1.0) -> Reference:
         """Return the reference behind a fraction `weight` of this element; the same by default.
@@ -105,6 +164,14 @@ class Element(nn.Module):
 
     def incoming(self, reference: Reference, weight: float = 1.0) -> Reference:
         """Return the reference in front of a fraction `weight`: the inverse of `outgoing`."""
+        return reference
+
+    def behind(self, reference: Reference, like: Tensor, weight: float = 1.0) -> Reference:
+        """As `outgoing`, for a reference that is aligned with particles such as `like`."""
+        return reference
+
+    def in_front(self, reference: Reference, like: Tensor, weight: float = 1.0) -> Reference:
+        """As `incoming`, for a reference that is aligned with particles such as `like`."""
         return reference
 
     # ---- what users call -------------------------------------------------------------
@@ -144,9 +211,10 @@ class Element(nn.Module):
             raise ElementError(
                 f"{self.label}: slice weights {list(weights)} add up to {math.fsum(weights)}, not 1"
             )
+        places = itertools.accumulate(weights, initial=0.0)
         return [
             Edge(self, "entry"),
-            *(Slice(self, w) for w in weights),
+            *(Slice(self, w, place) for w, place in zip(weights, places, strict=False)),
             Edge(self, "exit"),
         ]
 
@@ -158,6 +226,11 @@ class Element(nn.Module):
         return transfer_matrix(self.transport, reference, orbit)
 
     # ---- fields ----------------------------------------------------------------------
+
+    @property
+    def kind(self) -> str:
+        """Name of the Xsuite class that this is."""
+        return type(self).__name__
 
     @property
     def label(self) -> str:

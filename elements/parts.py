@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from .base import Element, State
+from .base import Element, State, Transport
 from .bunch import Bunch
 from .reference import Reference
 
@@ -24,8 +24,16 @@ class Part(Element):
         return self.parent.is_map
 
 
+def slice_kind(prefix: str, parent: Element) -> str:
+    """Return Xsuite's name of a slice; that of a drift is the same whatever the slicing."""
+    return "DriftSlice" if parent.kind == "Drift" else prefix + parent.kind
+
+
 class Slice(Part):
     """A fraction `weight` of the body of `parent`, without its faces.
+
+    `offset` is the fraction of the parent's length in front of it; it matters where the parent
+    is misaligned.
 
     Validity: exact for maps that are a flow of the length (drift, quadrupole, exact bend);
     an integrated body is sliced to the order of its integrator, as in Xsuite.
@@ -33,9 +41,14 @@ class Slice(Part):
 
     isthick = True
 
-    def __init__(self, parent: Element, weight: float) -> None:
+    def __init__(self, parent: Element, weight: float, offset: float = 0.0) -> None:
         super().__init__(parent)
         self.weight = weight
+        self.offset = offset
+
+    @property
+    def kind(self) -> str:
+        return slice_kind("ThickSlice", self.parent)
 
     @property
     def length(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -44,6 +57,33 @@ class Slice(Part):
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
         return self.parent.body(state, reference, self.weight * weight)
+
+    def undo_body(self, state: State, reference: Reference, weight: float) -> State:
+        return self.parent.undo_body(state, reference, self.weight * weight)
+
+    def coasting_body(self, state: State, reference: Reference, weight: float) -> State:
+        return self.parent.coasting_body(state, reference, self.weight * weight)
+
+    def kick(self, state: State, reference: Reference, weight: float) -> State:
+        return self.parent.kick(state, reference, self.weight * weight)
+
+    def framed(
+        self,
+        motion: Transport,
+        state: State,
+        reference: Reference,
+        start: float,
+        end: float,
+        behind: Reference | None = None,
+    ) -> State:
+        first, last = (self.offset + self.weight * place for place in (start, end))
+        return self.parent.framed(motion, state, reference, first, last, behind)
+
+    def behind(self, reference: Reference, like: Tensor, weight: float = 1.0) -> Reference:
+        return self.parent.behind(reference, like, self.weight * weight)
+
+    def in_front(self, reference: Reference, like: Tensor, weight: float = 1.0) -> Reference:
+        return self.parent.in_front(reference, like, self.weight * weight)
 
     def outgoing(self, reference: Reference, weight: float = 1.0) -> Reference:
         return self.parent.outgoing(reference, self.weight * weight)
@@ -63,12 +103,28 @@ class Edge(Part):
         self.side = side
 
     @property
+    def kind(self) -> str:
+        return slice_kind("ThinSlice", self.parent) + self.side.capitalize()
+
+    @property
     def is_map(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         return True
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
         face = self.parent.entry if self.side == "entry" else self.parent.exit
         return face(state, reference, +1 if weight > 0 else -1)
+
+    def framed(
+        self,
+        motion: Transport,
+        state: State,
+        reference: Reference,
+        start: float,
+        end: float,
+        behind: Reference | None = None,
+    ) -> State:
+        place = 0.0 if self.side == "entry" else 1.0
+        return self.parent.framed(motion, state, reference, place, place)
 
     def extra_repr(self) -> str:
         return f"side={self.side}"
@@ -84,10 +140,22 @@ class Inverse(Part):
         return self.parent.track(bunch)
 
     def transport(self, state: State, reference: Reference) -> State:
-        return self.parent.undo(state, self.parent.incoming(reference))
+        return self.parent.undo(state, self.parent.in_front(reference, state.x))
 
     def undo(self, state: State, reference: Reference) -> State:
-        return self.parent.transport(state, self.parent.incoming(reference))
+        return self.parent.transport(state, self.parent.in_front(reference, state.x))
+
+    def coast(self, state: State, reference: Reference) -> State:
+        return self.parent.undo_coast(state, reference)
+
+    def undo_coast(self, state: State, reference: Reference) -> State:
+        return self.parent.coast(state, reference)
+
+    def behind(self, reference: Reference, like: Tensor, weight: float = 1.0) -> Reference:
+        return self.parent.in_front(reference, like, weight)
+
+    def in_front(self, reference: Reference, like: Tensor, weight: float = 1.0) -> Reference:
+        return self.parent.behind(reference, like, weight)
 
     def outgoing(self, reference: Reference, weight: float = 1.0) -> Reference:
         return self.parent.incoming(reference, weight)
