@@ -18,6 +18,7 @@ from torch import Tensor
 from .. import sums
 from ..bunch import Bunch
 from ..errors import SpaceChargeError
+from .mapping import all_alive, map_by_loop
 
 # Largest share of a beam's rms size by which the flight may move its particles.
 LARGEST_SHIFT = 0.1
@@ -50,7 +51,7 @@ def at_one_time(bunch: Bunch) -> Snapshot:
     z = zeta * pz / energy
     shifts = (px / pz * z, py / pz * z)
     for name, position, shift in (("x", x, shifts[0]), ("y", y, shifts[1])):
-        _refuse_long_flights(name, position.detach(), shift.detach(), bunch.alive)
+        _refuse_long_flights(position.detach(), shift.detach(), bunch.alive, name)
     still = torch.zeros_like(z)
     rows = torch.broadcast_tensors(x + shifts[0], still, y + shifts[1], still, z, still)
     return Snapshot(bunch.replace(coordinates=torch.stack(rows, dim=-2)), pz, energy)
@@ -79,13 +80,14 @@ def at_one_place(bunch: Bunch, snapshot: Snapshot, kicked: Bunch) -> Bunch:
         pzeta_new,
     )
     coordinates = torch.stack(torch.broadcast_tensors(*rows), dim=-2)
-    if not bool(bunch.alive.all()):
+    if not all_alive(bunch.alive):
         alive = bunch.alive.unsqueeze(-2)
         coordinates = torch.where(alive, coordinates, bunch.coordinates)
     return bunch.replace(coordinates=coordinates)
 
 
-def _refuse_long_flights(name: str, position: Tensor, shift: Tensor, alive: Tensor) -> None:
+@torch.library.custom_op("sc_bridge::space_charge_refuse_long_flights", mutates_args=())
+def _refuse_long_flights(position: Tensor, shift: Tensor, alive: Tensor, name: str) -> Tensor:
     offset = position - sums.plain_mean(position, alive).unsqueeze(-1)
     size = sums.plain_mean(offset**2, alive).sqrt()
     moved = sums.plain_mean(shift**2, alive).sqrt()
@@ -95,3 +97,7 @@ def _refuse_long_flights(name: str, position: Tensor, shift: Tensor, alive: Tens
             f"rms in a beam of {float(size.max()):.3g} m rms: it holds for short bunches only, "
             'use transform="none"'
         )
+    return moved
+
+
+map_by_loop(_refuse_long_flights)

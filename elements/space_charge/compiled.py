@@ -13,10 +13,12 @@ import numpy as np
 import scipy.fft
 import torch
 from torch import Tensor
+from torch.autograd.profiler import record_function
 
 from .green import green_transform
-from .grid import Grid
+from .grid import Grid, refuse_outside
 from .kernels import Kernels
+from .poisson import dtype_of_solve
 
 # A thread is worth its private grid from about this many particles on.
 PARTICLES_PER_THREAD = 10_000
@@ -73,8 +75,8 @@ class Compiled:
                 grids=_workspace("grids", (threads - 1) * size + 1, coordinates),
             )
             self._solve(charge[:size].reshape(grid.nodes), potential[index], grid, index)
-        living = coordinates.shape[0] * coordinates.shape[-1]
-        grid.refuse_outside(outside, living if grid.alive is None else int(grid.alive.sum()))
+        living = coordinates[:, 0].numel() if grid.alive is None else int(grid.alive.sum())
+        refuse_outside(outside, living, grid.nodes, grid.cell_size)
         return potential
 
     def kick(
@@ -141,6 +143,7 @@ class Compiled:
             )
         return result, weights, torch.from_numpy(totals)
 
+    @record_function("sc_bridge::solve")
     def _solve(self, charge: np.ndarray, out: Tensor, grid: Grid, index: int) -> None:
         """Convolve on the doubled grid; rows that are zero or not needed are not transformed.
 
@@ -148,7 +151,10 @@ class Compiled:
         """
         nx, ny, nz = grid.nodes
         threads = torch.get_num_threads() if charge.size > SMALL_GRID else 1
-        octant = green_transform(grid.nodes, grid.cell_size[index : index + 1], out)[0]
+        cell_size = grid.cell_size[index : index + 1]
+        dtype = dtype_of_solve(cell_size, out.dtype)
+        charge = charge.astype(str(dtype).removeprefix("torch."), copy=False)
+        octant = green_transform(grid.nodes, cell_size, dtype, out.device)[0]
         options = {"overwrite_x": True, "workers": threads}
         spectrum = _fft.rfft(charge, 2 * nz, axis=2, workers=threads)
         spectrum = _fft.fft(spectrum, 2 * ny, axis=1, workers=threads)
@@ -158,7 +164,7 @@ class Compiled:
             slab = _fft.fft(spectrum[:, first : first + rows], 2 * nx, axis=0, workers=threads)
             self._call(
                 "filter",
-                dtype=out.dtype,
+                dtype=dtype,
                 spectrum=slab.view(charge.dtype),
                 octant=octant.numpy(),
                 nodes=np.array(grid.nodes, np.int64),
@@ -182,6 +188,7 @@ class Compiled:
                 index,
                 {
                     "dtype": coordinates.dtype,
+                    "shape": grid.shape,
                     "coordinates": row.numpy(),
                     "alive": None if alive is None else alive.view(torch.uint8).numpy(),
                     "n": row.shape[-1],
@@ -197,8 +204,9 @@ class Compiled:
             self._kernels["advise_large_pages"](start=start, n=empty.nbytes)
         return empty
 
-    def _call(self, name: str, dtype: torch.dtype, **arguments: Any) -> Any:
-        return self._kernels[f"{name}_{str(dtype).removeprefix('torch.')}"](**arguments)
+    def _call(self, name: str, dtype: torch.dtype, shape: str = "", **arguments: Any) -> Any:
+        ending = str(dtype).removeprefix("torch.")
+        return self._kernels["_".join(filter(None, (name, shape, ending)))](**arguments)
 
     def _threads(self, coordinates: Tensor, grid: Grid, numbers_per_node: int) -> int:
         """As many as torch uses, as far as particles and memory for private grids go."""

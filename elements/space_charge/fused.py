@@ -41,9 +41,9 @@ def is_usable(coordinates: Tensor) -> bool:
     return forward_ad.unpack_dual(coordinates).tangent is None
 
 
-def backend_for(device: torch.device, shape: Shape = "cic") -> Backend:
-    """C kernels for cloud-in-cell on the CPU where they can be had, else torch operations."""
-    if device.type == "cpu" and shape == "cic" and (found := kernels.load()) is not None:
+def backend_for(device: torch.device) -> Backend:
+    """C kernels on the CPU where they can be had, else torch operations."""
+    if device.type == "cpu" and (found := kernels.load()) is not None:
         return Compiled(found)
     return torch_operations
 
@@ -68,7 +68,7 @@ def fused_kick(
 
 def scaled_field(coordinates: Tensor, weight: Tensor, gamma0: Tensor, grid: Grid) -> Tensor:
     """Scaled potential of a bunch on the nodes, (batch, nx, ny, nz), without gradients."""
-    return backend_for(coordinates.device, grid.shape).field(coordinates, weight, gamma0, grid)
+    return backend_for(coordinates.device).field(coordinates, weight, gamma0, grid)
 
 
 class _Kick(torch.autograd.Function):
@@ -83,7 +83,7 @@ class _Kick(torch.autograd.Function):
         potential: Tensor | None,
         dtype: torch.dtype,
     ) -> Tensor:
-        backend = backend_for(coordinates.device, grid.shape)
+        backend = backend_for(coordinates.device)
         converted, field = coordinates.to(dtype), potential
         if field is None:
             field = backend.field(converted, weight.to(dtype), gamma0, grid)
@@ -126,7 +126,7 @@ def _adjoint(
     nx, ny, nz = potential.shape[1:]
     known: Shape = "tsc" if shape == "tsc" else "cic"
     grid = Grid((nx, ny, nz), cell_size, centre, alive, known, follows)
-    backend = backend_for(coordinates.device, grid.shape)
+    backend = backend_for(coordinates.device)
     result, weights, totals = backend.adjoint(
         coordinates, weight, gamma0, factor, potential, gradient, grid, wants_weight
     )

@@ -126,15 +126,17 @@ def proportions_of(cell_size: list[float]) -> Proportions:
     return float(f"{hx / hz:.{_DIGITS}e}"), float(f"{hy / hz:.{_DIGITS}e}")
 
 
-def green_transform(nodes: tuple[int, int, int], cell_size: Tensor, like: Tensor) -> Tensor:
+def green_transform(
+    nodes: tuple[int, int, int], cell_size: Tensor, dtype: torch.dtype, device: torch.device
+) -> Tensor:
     """Octant of the transform of the Green function on the doubled grid, in units of 1/hz.
 
     Parameters
     ----------
     nodes : tuple of int, (nx, ny, nz)
     cell_size : Tensor, (batch, 3), m
-    like : Tensor
-        Gives the dtype and the device.
+    dtype : torch.dtype
+    device : torch.device
 
     Returns
     -------
@@ -142,7 +144,6 @@ def green_transform(nodes: tuple[int, int, int], cell_size: Tensor, like: Tensor
         A view of the cache: not to be written to.
     """
     found = [
-        cache.transform(nodes, proportions_of(size), like.dtype, like.device)
-        for size in cell_size.tolist()
+        cache.transform(nodes, proportions_of(size), dtype, device) for size in cell_size.tolist()
     ]
     return found[0].unsqueeze(0) if len(found) == 1 else torch.stack(found)

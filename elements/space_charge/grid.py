@@ -9,6 +9,7 @@ function is the same from kick to kick.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from .. import sums
 from ..errors import SpaceChargeError
+from .mapping import map_by_loop
 from .settings import Range, Shape, SpaceCharge
 
 CellSize: TypeAlias = tuple[float, float, float] | Tensor
@@ -72,28 +74,47 @@ class Grid(NamedTuple):
         hx, hy, hz = self.cell_size.unbind(-1)
         return torch.stack((1.0 / hx, 1.0 / hy, gamma0.to(hz) / hz), dim=-1)
 
-    def refuse_outside(self, outside: int, living: int) -> None:
-        """Raise if any living particle is too close to a face for the field to be right.
-
-        Raises
-        ------
-        SpaceChargeError
-            With the number of particles outside.
-        """
-        if outside:
-            raise SpaceChargeError(
-                f"space charge: {outside} of {living} living particles are outside the "
-                f"grid {self.nodes} with cells of {self.cell_size.tolist()} m: "
-                "let the cell sizes follow the bunch, or fix larger ones"
-            )
-
     def is_inside(self, cells: Tensor) -> Tensor:
         """Whether a position counted in cells has one spare cell, (..., 3, n) -> (..., n)."""
         reach = self.half_width.to(cells.dtype).unsqueeze(-1)
         return ((cells - reach).abs() <= reach - LEAST_SPARE_CELLS[self.shape]).all(-2)
 
 
-def half_width(nodes: tuple[int, int, int], like: Tensor) -> Tensor:
+def refuse_outside(outside: int, living: int, nodes: Sequence[int], cell_size: Tensor) -> None:
+    """Raise if any living particle is too close to a face for the field to be right.
+
+    Raises
+    ------
+    SpaceChargeError
+        With the number of particles outside.
+    """
+    if outside:
+        raise SpaceChargeError(
+            f"space charge: {outside} of {living} living particles are outside the "
+            f"grid {tuple(nodes)} with cells of {cell_size.tolist()} m: "
+            "let the cell sizes follow the bunch, or fix larger ones"
+        )
+
+
+def check_inside(inside: Tensor, grid: Grid) -> None:
+    """As `refuse_outside`, given which particles are inside or lost, (batch, n_particles)."""
+    _check_inside(inside, grid.alive, grid.cell_size, list(grid.nodes))
+
+
+@torch.library.custom_op("sc_bridge::space_charge_check_inside", mutates_args=())
+def _check_inside(
+    inside: Tensor, alive: Tensor | None, cell_size: Tensor, nodes: Sequence[int]
+) -> Tensor:
+    outside = (~inside).sum()
+    living = inside.numel() if alive is None else int(alive.sum())
+    refuse_outside(int(outside), living, nodes, cell_size)
+    return outside
+
+
+map_by_loop(_check_inside)
+
+
+def half_width(nodes: Sequence[int], like: Tensor) -> Tensor:
     """Cells from the middle of the grid to its last node, (3,)."""
     return like.new_tensor([(n - 1) / 2.0 for n in nodes])
 
@@ -134,7 +155,10 @@ def grid_around(
         if cell_size is None:
             if mask is not None:
                 position = torch.where(mask, position, centre.to(position.dtype).unsqueeze(-1))
-            cell_size = _ladder_cell_size(sums.span(position), centre, gamma0, nodes)
+            lowest, highest = sums.span(position.detach())
+            cell_size = _ladder_cell_size(
+                lowest, highest, centre.detach(), gamma0.detach(), list(nodes)
+            )
         return Grid(nodes, cell_size, centre.to(torch.float64), alive, shape)
 
 
@@ -149,10 +173,10 @@ def _fixed_grid(
     return Grid(settings.grid, size * stretch, centre, alive, settings.shape, follows=False)
 
 
+@torch.library.custom_op("sc_bridge::space_charge_ladder", mutates_args=())
 def _ladder_cell_size(
-    span: tuple[Tensor, Tensor], centre: Tensor, gamma0: Tensor, nodes: tuple[int, int, int]
+    lowest: Tensor, highest: Tensor, centre: Tensor, gamma0: Tensor, nodes: Sequence[int]
 ) -> Tensor:
-    lowest, highest = span
     extent = torch.maximum(highest - centre, centre - lowest).to(torch.float64)
     if not bool(torch.isfinite(extent).all()):
         raise SpaceChargeError(
@@ -167,6 +191,9 @@ def _ladder_cell_size(
     size = torch.maximum(size, FLATTEST * size.amax(-1, keepdim=True))
     size = torch.where(size > 0, size, POINT_CELL)
     return torch.exp2(torch.ceil(RUNGS_PER_OCTAVE * torch.log2(size)) / RUNGS_PER_OCTAVE)
+
+
+map_by_loop(_ladder_cell_size)
 
 
 def checked_cell_size(cell_size: CellSize, like: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from ..reference import Reference, as_scalar
 from .ballistic import at_one_place, at_one_time
 from .fused import fused_kick, is_usable, scaled_field
 from .grid import CellSize, Grid, checked_cell_size, grid_around
+from .mapping import all_alive
 from .plain import plain_kick
 from .poisson import ELEMENTARY_POTENTIAL
 from .settings import Implementation, Range, Shape, SpaceCharge, Transform
@@ -43,7 +44,7 @@ class _Source(NamedTuple):
     @classmethod
     def of(cls, bunch: Bunch, batch: torch.Size) -> _Source:
         n = bunch.n_particles
-        alive = None if bool(bunch.alive.all()) else bunch.alive
+        alive = None if all_alive(bunch.alive) else bunch.alive
         return cls(
             bunch.coordinates.expand(*batch, 6, n).reshape(-1, 6, n),
             bunch.weight.expand(*batch, n).reshape(-1, n),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .. import sums
 from .deposit import centred_differences, deposit, gather, stencil
-from .grid import Grid
+from .grid import Grid, check_inside
 from .poisson import scaled_potential
 
 
@@ -62,8 +62,7 @@ def plain_kick(
         offset = torch.where(alive, offset, 0.0)
     per_metre = grid.cells_per_metre(gamma0).to(offset.dtype).unsqueeze(-1)
     cells = offset * per_metre + grid.half_width.to(offset.dtype).unsqueeze(-1)
-    inside = grid.is_inside(cells.detach())
-    grid.refuse_outside(int((~inside).sum()), inside.numel())
+    check_inside(grid.is_inside(cells.detach()), grid)
     on = stencil(cells, grid.nodes, grid.shape)
     charge = deposit(weight, on, grid.nodes)
     field = centred_differences(scaled_potential(charge, grid.cell_size))

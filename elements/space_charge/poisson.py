@@ -6,20 +6,38 @@ Particles (1988), section 6-5-4. Transforms go axis by axis, so that rows that a
 zero, or no longer needed, are never transformed.
 
 Cost: n log n in nodes, with a work space of 8 complex numbers a node.
+Validity: the charge of a float32 pancake is solved in float64, since the force along its short
+axis is a small difference of the potential; only the result is rounded.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import scipy.constants
 import torch
 from torch import Tensor
 
 from .green import green_transform
+from .mapping import map_by_loop, transforms_active
 
 # e/(4 pi eps0), V m: the potential of an elementary charge at 1 m.
 ELEMENTARY_POTENTIAL = scipy.constants.e / (4.0 * math.pi * scipy.constants.epsilon_0)
+# Cells thinner than this over the second largest axis are solved in float64: their neighbours
+# differ by so little of the potential that the transforms' rounding in float32 would show.
+FLAT_CELLS = 1.0 / 16.0
+
+
+def dtype_of_solve(cell_size: Tensor, dtype: torch.dtype) -> torch.dtype:
+    """`dtype`, or float64 if any bunch of the batch is a pancake; the result is rounded once.
+
+    Under `torch.vmap`, which shows no numbers, it is float64 always.
+    """
+    if dtype == torch.float64 or transforms_active():
+        return torch.float64
+    thinnest, middle, _ = cell_size.sort(-1).values.unbind(-1)
+    return torch.float64 if bool((thinnest < FLAT_CELLS * middle).any()) else dtype
 
 
 def convolve(source: Tensor, transform: Tensor) -> Tensor:
@@ -66,7 +84,20 @@ def scaled_potential(charge: Tensor, cell_size: Tensor) -> Tensor:
     Tensor, (batch, nx, ny, nz)
     """
     nodes = (charge.shape[-3], charge.shape[-2], charge.shape[-1])
-    return convolve(charge, green_transform(nodes, cell_size, charge))
+    dtype = dtype_of_solve(cell_size, charge.dtype)
+    transform = _mapped_transform(cell_size.detach(), list(nodes), dtype, charge.device)
+    return convolve(charge.to(dtype), transform).to(charge.dtype)
+
+
+@torch.library.custom_op("sc_bridge::space_charge_green_transform", mutates_args=())
+def _mapped_transform(
+    cell_size: Tensor, nodes: Sequence[int], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    nx, ny, nz = nodes
+    return green_transform((nx, ny, nz), cell_size, dtype, device)
+
+
+map_by_loop(_mapped_transform)
 
 
 def potential(charge: Tensor, cell_size: Tensor, gamma0: float | Tensor = 1.0) -> Tensor:

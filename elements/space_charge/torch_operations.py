@@ -18,7 +18,7 @@ from .deposit import (
     stencil,
     weights_along,
 )
-from .grid import Grid
+from .grid import Grid, check_inside
 from .poisson import scaled_potential
 
 
@@ -31,8 +31,7 @@ def field(coordinates: Tensor, weight: Tensor, gamma0: Tensor, grid: Grid) -> Te
         If a living particle is outside the grid.
     """
     cells = _cells(coordinates, gamma0, grid)
-    inside = grid.is_inside(cells)
-    grid.refuse_outside(int((~inside).sum()), inside.numel())
+    check_inside(grid.is_inside(cells), grid)
     charge = deposit(_living(weight, grid), stencil(cells, grid.nodes, grid.shape), grid.nodes)
     # a copy, since a view would keep all of the doubled grid
     return scaled_potential(charge, grid.cell_size).contiguous()

@@ -31,11 +31,13 @@ FLAT = 1e-3
 IMPLEMENTATIONS = ("compiled", "torch", "plain")
 
 
-def settings(implementation: str, monkeypatch: pytest.MonkeyPatch, **options) -> SpaceCharge:
+def settings(
+    implementation: str, monkeypatch: pytest.MonkeyPatch, nodes: int = 32, **options
+) -> SpaceCharge:
     if implementation == "torch":
         monkeypatch.setattr(fused, "backend_for", lambda *_: torch_operations)
     kind = "plain" if implementation == "plain" else "fused"
-    return SpaceCharge(GRID, implementation=kind, **options)
+    return SpaceCharge((nodes,) * 3, implementation=kind, **options)
 
 
 def bunch_of(aspect: float) -> Bunch:
@@ -78,7 +80,7 @@ def errors(aspect: float, chosen: SpaceCharge) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-@pytest.mark.parametrize("aspect", [0.1, 1.0, 10.0])
+@pytest.mark.parametrize("aspect", [0.01, 0.1, 1.0, 10.0])
 def test_float32_kicks_of_ordinary_bunches_agree_with_float64(aspect, implementation, monkeypatch):
     kick, gradient = errors(aspect, settings(implementation, monkeypatch))
     assert kick < ORDINARY
@@ -86,8 +88,9 @@ def test_float32_kicks_of_ordinary_bunches_agree_with_float64(aspect, implementa
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_float32_kicks_of_flat_pancakes_are_coarser(implementation, monkeypatch):
-    kick, _ = errors(FLAT, settings(implementation, monkeypatch))
+@pytest.mark.parametrize("nodes", [32, 64])
+def test_float32_kicks_of_flat_pancakes_are_coarser(nodes, implementation, monkeypatch):
+    kick, _ = errors(FLAT, settings(implementation, monkeypatch, nodes))
     assert kick < PANCAKE
 
 

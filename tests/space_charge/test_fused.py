@@ -75,28 +75,35 @@ def compare(bunch: Bunch, **options) -> None:
         assert ((ours - plain).abs() <= tolerance * (rows + 1e-30)).all()
 
 
+every_shape = pytest.mark.parametrize("shape", ["cic", "tsc"])
+
+
+@every_shape
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("longitudinal", [True, False])
-def test_fused_equals_plain(dtype, longitudinal):
-    compare(gaussian_bunch(dtype=dtype), longitudinal=longitudinal)
+def test_fused_equals_plain(dtype, longitudinal, shape):
+    compare(gaussian_bunch(dtype=dtype), longitudinal=longitudinal, shape=shape)
 
 
-def test_fused_equals_plain_for_a_long_bunch():
-    compare(gaussian_bunch(sigma=(5e-3, 4e-3, 15.0)))
+@every_shape
+def test_fused_equals_plain_for_a_long_bunch(shape):
+    compare(gaussian_bunch(sigma=(5e-3, 4e-3, 15.0)), shape=shape)
 
 
-def test_fused_equals_plain_with_unequal_weights():
+@every_shape
+def test_fused_equals_plain_with_unequal_weights(shape):
     bunch = gaussian_bunch()
     weight = torch.linspace(-1e8, 3e8, bunch.n_particles, dtype=torch.float64)
-    compare(bunch.replace(weight=weight))
+    compare(bunch.replace(weight=weight), shape=shape)
 
 
-def test_fused_equals_plain_with_lost_particles():
+@every_shape
+def test_fused_equals_plain_with_lost_particles(shape):
     bunch = gaussian_bunch()
     coordinates = bunch.coordinates.clone()
     alive = torch.rand(bunch.n_particles, generator=torch.Generator().manual_seed(3)) < 0.7
     coordinates[:, ~alive] = torch.nan
-    compare(Bunch(coordinates, bunch.reference, bunch.weight, alive))
+    compare(Bunch(coordinates, bunch.reference, bunch.weight, alive), shape=shape)
 
 
 def test_fused_equals_plain_for_a_batch():
@@ -116,15 +123,12 @@ def test_fused_equals_plain_for_coordinates_that_are_not_contiguous():
     assert (moved - expected).abs().max() < 1e-15
 
 
-def test_fused_equals_plain_for_many_particles_on_two_threads():
-    compare(gaussian_bunch(50_000))
+@every_shape
+def test_fused_equals_plain_for_many_particles_on_two_threads(shape):
+    compare(gaussian_bunch(50_000), shape=shape)
 
 
-def test_fused_equals_plain_for_quadratic_clouds():
-    compare(gaussian_bunch(), shape="tsc")
-
-
-@pytest.mark.parametrize("shape", ["cic", "tsc"])
+@every_shape
 def test_fused_equals_plain_on_a_fixed_grid(shape):
     compare(gaussian_bunch(), shape=shape, **RANGES)
 
@@ -135,10 +139,11 @@ def test_repeated_kicks_are_identical():
     assert torch.equal(first, second)
 
 
-def test_gradients_are_exact():
+@every_shape
+def test_gradients_are_exact(shape):
     def kick(unit, weight, momentum, length):
         bunch = Bunch(unit * 1e-3, Reference(0.938e9, 1.0, momentum * 1e9), weight * 1e9)
-        settings = SpaceCharge(grid=(8, 9, 10))
+        settings = SpaceCharge(grid=(8, 9, 10), shape=shape)
         return change_of_momenta(space_charge_kick(bunch, length, settings), bunch) * 1e6
 
     generator = torch.Generator().manual_seed(2)
@@ -161,9 +166,29 @@ def test_sum_of_position_gradients_is_zero():
     assert (through_kick.sum(-1).abs() / through_kick.abs().sum(-1)).max() < 1e-12
 
 
-def test_particles_outside_frozen_cells_are_refused():
+@every_shape
+def test_particles_outside_frozen_cells_are_refused(shape):
+    settings = SpaceCharge(grid=GRID, shape=shape)
     with pytest.raises(SpaceChargeError, match=r"[1-9]\d* of 500 living particles are outside"):
-        space_charge_kick(gaussian_bunch(), 1.0, FUSED, (1e-4, 1e-4, 1e-4))
+        space_charge_kick(gaussian_bunch(), 1.0, settings, (1e-4, 1e-4, 1e-4))
+
+
+@every_shape
+def test_particles_may_touch_the_limits_of_a_fixed_grid(shape):
+    """A particle exactly at the last allowed place is the same in both implementations."""
+    spare = {"cic": 1.0, "tsc": 1.5}[shape]
+    reach = 7.5 - spare  # cells from the middle of 16 nodes
+    corner = torch.tensor([reach, 0.0, -reach, 0.0, reach, 0.0], dtype=torch.float64)
+    coordinates = torch.stack((corner, -corner, 0.3 * corner), dim=-1)
+    ranges = dict.fromkeys(RANGES, (-7.5, 7.5))
+    bunch = Bunch(coordinates, Reference(PROTON_MASS, 1.0, 5e8), 1e12)
+    out, expected = (
+        space_charge_kick(bunch, 1.0, SpaceCharge((16,) * 3, shape=shape, **options, **ranges))
+        for options in ({}, {"implementation": "plain"})
+    )
+    kick = change_of_momenta(expected, bunch)
+    assert (kick.abs().amax(-1) > 0).all()
+    assert (out.coordinates - expected.coordinates).abs().max() < 1e-11 * kick.abs().max()
 
 
 # torch's own tables of decompositions are built with torch.jit, which it deprecates

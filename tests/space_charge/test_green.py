@@ -85,16 +85,13 @@ def test_transform_of_the_octant_equals_the_fft_of_the_doubled_array():
 
 
 def test_cells_of_equal_proportions_share_one_transform():
-    like = torch.zeros(1)
-    nodes = (8, 8, 8)
-    first = green.green_transform(nodes, torch.tensor([[1e-3, 2e-3, 4e-3]]).double(), like)
-    rung = 2.0**0.125
-    second = green.green_transform(nodes, torch.tensor([[1e-3, 2e-3, 4e-3]]).double() * rung, like)
+    nodes, cpu = (8, 8, 8), torch.device("cpu")
+    size = torch.tensor([[1e-3, 2e-3, 4e-3]], dtype=torch.float64)
+    first = green.green_transform(nodes, size, torch.float32, cpu)
+    second = green.green_transform(nodes, size * 2.0**0.125, torch.float32, cpu)
     assert first.data_ptr() == second.data_ptr()
     assert first.dtype == torch.float32
-    double = green.green_transform(
-        nodes, torch.tensor([[1e-3, 2e-3, 4e-3]]).double(), like.double()
-    )
+    double = green.green_transform(nodes, size, torch.float64, cpu)
     assert double.dtype == torch.float64
 
 

@@ -13,11 +13,14 @@ import platform
 import sys
 import sysconfig
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 REALS = {"float32": "float", "float64": "double"}
-SOURCE = Path(__file__).with_name("particle_mesh.c")
+SHAPES = {"cic": 2, "tsc": 3}  # nodes that a particle touches along each axis
+SOURCE = Path(__file__).with_name("particle_mesh.c")  # for every shape and precision
+SPECTRUM = Path(__file__).with_name("spectrum.c")  # for every precision
 PRELUDE = """
 #include <stdint.h>
 #include <string.h>
@@ -56,7 +59,8 @@ COMMON_FLAGS = ("-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "
 OPTIONAL_FLAGS = (("-march=native", "-fopenmp"), ("-fopenmp",), ("-march=native",), ())
 
 # name: (what it returns, [(argument, type)]); * is a pointer, REAL the precision.
-SIGNATURES: dict[str, tuple[str | None, str]] = {
+Signatures: TypeAlias = dict[str, tuple[str | None, str]]
+PARTICLE_MESH: Signatures = {
     "deposit": (
         "int64",
         "coordinates:REAL* weight:REAL* weight_step:int64 alive:uint8* n:int64 frame:float64* "
@@ -78,6 +82,8 @@ SIGNATURES: dict[str, tuple[str | None, str]] = {
         "nodes:int64* potential:REAL* adjoint:REAL* gradient:REAL* factor:float64* threads:int64 "
         "result:REAL* weights:REAL* totals:float64*",
     ),
+}
+SPECTRAL: Signatures = {
     "filter": (
         None,
         "spectrum:REAL* octant:REAL* nodes:int64* first:int64 rows:int64 threads:int64",
@@ -86,19 +92,25 @@ SIGNATURES: dict[str, tuple[str | None, str]] = {
 
 
 def source() -> str:
-    """The text of both precisions."""
-    text = SOURCE.read_text()
-    bodies = [
-        text.replace("_REAL", f"_{name}").replace("REAL", c_type) for name, c_type in REALS.items()
-    ]
-    return PRELUDE + "\n".join(bodies)
+    """The text of every shape and precision."""
+    mesh, spectrum = SOURCE.read_text(), SPECTRUM.read_text()
+    parts = [PRELUDE, *(_of_precision(spectrum, real, real) for real in REALS)]
+    for (shape, touched), real in product(SHAPES.items(), REALS):
+        body = _of_precision(mesh, real, f"{shape}_{real}")
+        parts.append(f"#define TOUCHED {touched}\n{body}\n#undef TOUCHED")
+    return "\n".join(parts)
+
+
+def _of_precision(text: str, real: str, ending: str) -> str:
+    return text.replace("_REAL", f"_{ending}").replace("REAL", REALS[real])
 
 
 def module_name() -> str:
     """A name that changes with everything that the compiled module depends on."""
     depends = (
         source(),
-        SIGNATURES,
+        PARTICLE_MESH,
+        SPECTRAL,
         COMMON_FLAGS,
         OPTIONAL_FLAGS,
         version("xobjects"),
@@ -130,14 +142,15 @@ def descriptions() -> dict[str, Any]:
         "has_openmp": xo.Kernel(c_name="has_openmp", args=[], ret=xo.Arg(xo.Int64)),
         "advise_large_pages": xo.Kernel(c_name="advise_large_pages", args=memory),
     }
-    for real in REALS:
-        for name, (returned, signature) in SIGNATURES.items():
-            c_name = f"{name}_{real}"
+    meshes = [(f"{shape}_{real}", real, PARTICLE_MESH) for shape, real in product(SHAPES, REALS)]
+    for ending, real, signatures in [*meshes, *((real, real, SPECTRAL) for real in REALS)]:
+        for name, (returned, signature) in signatures.items():
             args = []
             for argument in signature.split():
                 label, kind = argument.replace("REAL", real).split(":")
                 args.append(xo.Arg(types[kind.rstrip("*")], pointer=kind.endswith("*"), name=label))
             ret = xo.Arg(types[returned]) if returned else None
+            c_name = f"{name}_{ending}"
             kernels[c_name] = xo.Kernel(c_name=c_name, args=args, ret=ret)
     return kernels
 

@@ -1,46 +1,71 @@
-/* Particles and mesh: deposit, kick, and their adjoints, cloud-in-cell.
+/* Particles and mesh: deposit, kick, and their adjoints.
 
-   The text is compiled twice, with REAL replaced by float32 and float64. Coordinates are six
+   The text is compiled once for every precision and shape of cloud: REAL is replaced by the type,
+   the names' ending _REAL by both, and TOUCHED is the number of nodes that a particle touches
+   along each axis, 2 (cloud-in-cell) or 3 (triangular-shaped cloud). Coordinates are six
    rows (x, px, y, py, zeta, pzeta) of n particles. `frame` holds, for each axis, the centre of
    the bunch, cells per metre, and the position of the centre counted in cells.
 
-   A particle at fraction f between its nodes 1 and 2 of four, 0 ... 3, sees along one axis
-     value          mix(v1, v2) = (1 - f) v1 + f v2             with slope v2 - v1
-     difference     mix(v2 - v0, v3 - v1)                       with slope (v3 - v1) - (v2 - v0)
-   Four nodes along z are one vector, and are combined last, by scalar products. */
+   Nodes along z are one vector, and are combined last, by scalar products. Differences are taken
+   between nodes before anything is multiplied, so that they lose no digits: in a flat bunch
+   neighbours differ by little of their value. */
 
 typedef REAL vec_REAL __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
 
 typedef struct {
-  int64_t node; /* the lower of the two nodes that the particle touches along each axis */
-  REAL fx, fy, fz;
+  int64_t node; /* the first that the particle touches along each axis */
+  REAL wx[TOUCHED], wy[TOUCHED], wx_x[TOUCHED], wy_y[TOUCHED]; /* weights; _x, _y: their slopes */
+  vec_REAL wz, wz_z;                                           /* 0 where nothing is touched */
 } cell_REAL;
 
-/* 0 if the particle is too close to a face, or is nowhere. */
+/* First node, weights and slopes along one axis, at s cells from its first node; 0 if that is too
+   close to a face for a difference on every touched node, or is nowhere. */
+static inline int along_REAL(double s, int64_t nodes, int64_t *first, REAL *w, REAL *slope) {
+  const double spare = 0.5 * TOUCHED;
+  if (!(s >= spare && s <= nodes - 1 - spare)) return 0;
+#if TOUCHED == 2
+  int64_t i = (int64_t)s;
+  if (i > nodes - 3) i = nodes - 3;
+  const REAL f = (REAL)(s - i);
+  w[0] = 1 - f, w[1] = f;
+  slope[0] = -1, slope[1] = 1;
+  *first = i;
+#else
+  const REAL half = (REAL)0.5;
+  int64_t i = (int64_t)(s + 0.5);
+  if (i > nodes - 3) i = nodes - 3;
+  const REAL off = (REAL)(s - i);
+  w[0] = half * (half - off) * (half - off);
+  w[1] = (REAL)0.75 - off * off;
+  w[2] = half * (half + off) * (half + off);
+  slope[0] = off - half, slope[1] = -2 * off, slope[2] = off + half;
+  *first = i - 1;
+#endif
+  return 1;
+}
+
 static inline int locate_REAL(const REAL *coordinates, int64_t n, int64_t i, const double *frame,
                               const int64_t *nodes, cell_REAL *cell) {
   const double sx = (coordinates[i] - frame[0]) * frame[3] + frame[6];
   const double sy = (coordinates[2 * n + i] - frame[1]) * frame[4] + frame[7];
   const double sz = (coordinates[4 * n + i] - frame[2]) * frame[5] + frame[8];
-  if (!(sx >= 1.0 && sx <= nodes[0] - 2.0 && sy >= 1.0 && sy <= nodes[1] - 2.0 && sz >= 1.0 &&
-        sz <= nodes[2] - 2.0))
-    return 0;
-  int64_t ix = (int64_t)sx, iy = (int64_t)sy, iz = (int64_t)sz;
-  if (ix > nodes[0] - 3) ix = nodes[0] - 3;
-  if (iy > nodes[1] - 3) iy = nodes[1] - 3;
-  if (iz > nodes[2] - 3) iz = nodes[2] - 3;
+  int64_t ix, iy, iz;
+  REAL w[4] = {0, 0, 0, 0}, slope[4] = {0, 0, 0, 0};
+  if (!along_REAL(sx, nodes[0], &ix, cell->wx, cell->wx_x)) return 0;
+  if (!along_REAL(sy, nodes[1], &iy, cell->wy, cell->wy_y)) return 0;
+  if (!along_REAL(sz, nodes[2], &iz, w, slope)) return 0;
   cell->node = (ix * nodes[1] + iy) * nodes[2] + iz;
-  cell->fx = (REAL)(sx - ix);
-  cell->fy = (REAL)(sy - iy);
-  cell->fz = (REAL)(sz - iz);
+  cell->wz = (vec_REAL){w[0], w[1], w[2], w[3]};
+  cell->wz_z = (vec_REAL){slope[0], slope[1], slope[2], slope[3]};
   return 1;
 }
 
-static inline vec_REAL mix_REAL(REAL f, vec_REAL a, vec_REAL b) { return a + f * (b - a); }
+/* Four nodes along z; those beyond the row are of the next one, and have no weight. */
+static inline vec_REAL row_REAL(const REAL *at) { return *(const vec_REAL *)at; }
 
-/* Four nodes along z of the column (a, b) of the 4 x 4 around a particle. */
-static inline vec_REAL column_REAL(const REAL *at, int64_t dx, int64_t dy, int a, int b) {
-  return *(const vec_REAL *)(at + (a - 1) * dx + (b - 1) * dy - 1);
+/* Difference of the two neighbours of every node of a row, `step` away. */
+static inline vec_REAL difference_REAL(const REAL *at, int64_t step) {
+  return row_REAL(at + step) - row_REAL(at - step);
 }
 
 static inline REAL dot_REAL(vec_REAL a, vec_REAL b) {
@@ -69,18 +94,15 @@ int64_t deposit_REAL(const REAL *coordinates, const REAL *weight, int64_t weight
         continue;
       }
       const REAL w = weight[i * weight_step];
-      const REAL z0 = 1 - c.fz, z1 = c.fz;
-      const REAL w00 = w * (1 - c.fx) * (1 - c.fy), w01 = w * (1 - c.fx) * c.fy;
-      const REAL w10 = w * c.fx * (1 - c.fy), w11 = w * c.fx * c.fy;
-      REAL *at = own + c.node;
-      at[0] += w00 * z0;
-      at[1] += w00 * z1;
-      at[dy] += w01 * z0;
-      at[dy + 1] += w01 * z1;
-      at[dx] += w10 * z0;
-      at[dx + 1] += w10 * z1;
-      at[dx + dy] += w11 * z0;
-      at[dx + dy + 1] += w11 * z1;
+#pragma GCC unroll 3
+      for (int a = 0; a < TOUCHED; a++)
+#pragma GCC unroll 3
+        for (int b = 0; b < TOUCHED; b++) {
+          const REAL wab = w * c.wx[a] * c.wy[b];
+          REAL *at = own + c.node + a * dx + b * dy;
+#pragma GCC unroll 3
+          for (int k = 0; k < TOUCHED; k++) at[k] += wab * c.wz[k];
+        }
     }
 #pragma omp barrier
     for (int64_t other = 1; other < team; other++)
@@ -100,23 +122,20 @@ void kick_REAL(const REAL *coordinates, const uint8_t *alive, int64_t n, const d
     REAL kx = 0, ky = 0, kz = 0;
     cell_REAL c;
     if (!(alive && !alive[i]) && locate_REAL(coordinates, n, i, frame, nodes, &c)) {
-      const REAL *at = potential + c.node;
-      const vec_REAL wz = {0, 1 - c.fz, c.fz, 0}, cz = {c.fz - 1, -c.fz, 1 - c.fz, c.fz};
-      vec_REAL value[4], difference[4]; /* along y, of each of four nodes along x */
-#pragma GCC unroll 4
-      for (int a = 0; a < 4; a++) {
-        const vec_REAL v1 = column_REAL(at, dx, dy, a, 1), v2 = column_REAL(at, dx, dy, a, 2);
-        value[a] = mix_REAL(c.fy, v1, v2);
-        if (a == 0 || a == 3) continue;
-        const vec_REAL v0 = column_REAL(at, dx, dy, a, 0), v3 = column_REAL(at, dx, dy, a, 3);
-        difference[a] = mix_REAL(c.fy, v2 - v0, v3 - v1);
-      }
-      const vec_REAL sx = mix_REAL(c.fx, value[2] - value[0], value[3] - value[1]);
-      const vec_REAL sy = mix_REAL(c.fx, difference[1], difference[2]);
-      const vec_REAL sz = mix_REAL(c.fx, value[1], value[2]);
-      kx = (REAL)(factor[0] * dot_REAL(sx, wz));
-      ky = (REAL)(factor[1] * dot_REAL(sy, wz));
-      kz = (REAL)(factor[2] * dot_REAL(sz, cz));
+      vec_REAL sx = {0}, sy = {0}, sz = {0};
+#pragma GCC unroll 3
+      for (int a = 0; a < TOUCHED; a++)
+#pragma GCC unroll 3
+        for (int b = 0; b < TOUCHED; b++) {
+          const REAL *at = potential + c.node + a * dx + b * dy;
+          const REAL w = c.wx[a] * c.wy[b];
+          sx += w * difference_REAL(at, dx);
+          sy += w * difference_REAL(at, dy);
+          sz += w * difference_REAL(at, 1);
+        }
+      kx = (REAL)(factor[0] * dot_REAL(sx, c.wz));
+      ky = (REAL)(factor[1] * dot_REAL(sy, c.wz));
+      kz = (REAL)(factor[2] * dot_REAL(sz, c.wz));
     }
     for (int row = 0; row < 6; row += 2) kicked[row * n + i] = coordinates[row * n + i];
     kicked[n + i] = coordinates[n + i] + kx;
@@ -143,18 +162,15 @@ void adjoint_deposit_REAL(const REAL *coordinates, const uint8_t *alive, int64_t
       if ((alive && !alive[i]) || !locate_REAL(coordinates, n, i, frame, nodes, &c)) continue;
       const vec_REAL g = {(REAL)(factor[0] * gradient[n + i]), (REAL)(factor[1] * gradient[3 * n + i]),
                           (REAL)(factor[2] * gradient[5 * n + i]), 0};
-      const vec_REAL g0 = g * (1 - c.fz), g1 = g * c.fz;
-      const REAL w00 = (1 - c.fx) * (1 - c.fy), w01 = (1 - c.fx) * c.fy;
-      const REAL w10 = c.fx * (1 - c.fy), w11 = c.fx * c.fy;
-      vec_REAL *at = own + c.node;
-      at[0] += w00 * g0;
-      at[1] += w00 * g1;
-      at[dy] += w01 * g0;
-      at[dy + 1] += w01 * g1;
-      at[dx] += w10 * g0;
-      at[dx + 1] += w10 * g1;
-      at[dx + dy] += w11 * g0;
-      at[dx + dy + 1] += w11 * g1;
+#pragma GCC unroll 3
+      for (int a = 0; a < TOUCHED; a++)
+#pragma GCC unroll 3
+        for (int b = 0; b < TOUCHED; b++) {
+          const REAL wab = c.wx[a] * c.wy[b];
+          vec_REAL *at = own + c.node + a * dx + b * dy;
+#pragma GCC unroll 3
+          for (int k = 0; k < TOUCHED; k++) at[k] += wab * (c.wz[k] * g);
+        }
     }
 #pragma omp barrier
     for (int64_t other = 1; other < team; other++)
@@ -179,9 +195,9 @@ void adjoint_deposit_REAL(const REAL *coordinates, const uint8_t *alive, int64_t
 }
 
 /* Adjoint of deposit and kick with respect to positions, weights and factors.
-   `adjoint` is the adjoint potential. `positions` gets three rows, in cells; `weights` is
-   NULL if nobody asks. `totals` gets the sums over particles of the position gradients (3), of
-   the gradients of the factors (3), and of zeta's gradient times its offset in metres. */
+   `adjoint` is the adjoint potential. `result` gets the gradient of the incoming coordinates;
+   `weights` is NULL if nobody asks. `totals` gets the sums over particles of the position
+   gradients (3), of the gradients of the factors (3), and of zeta's gradient times its offset. */
 void adjoint_gather_REAL(const REAL *coordinates, const REAL *weight, int64_t weight_step,
                          const uint8_t *alive, int64_t n, const double *frame,
                          const int64_t *nodes, const REAL *potential, const REAL *adjoint,
@@ -196,46 +212,41 @@ void adjoint_gather_REAL(const REAL *coordinates, const REAL *weight, int64_t we
     cell_REAL c;
     if (!(alive && !alive[i]) && locate_REAL(coordinates, n, i, frame, nodes, &c)) {
       const REAL w = weight[i * weight_step];
-      const REAL *at = potential + c.node, *at_adjoint = adjoint + c.node;
-      const vec_REAL wz = {0, 1 - c.fz, c.fz, 0}, cz = {c.fz - 1, -c.fz, 1 - c.fz, c.fz};
-      const vec_REAL wz_z = {0, -1, 1, 0}, cz_z = {1, -1, -1, 1};
-      /* along y, of each of four nodes along x; _y is the slope along y */
-      vec_REAL value[4], value_y[4], difference[4], difference_y[4], u[4], u_y[4];
-#pragma GCC unroll 4
-      for (int a = 0; a < 4; a++) {
-        const vec_REAL v1 = column_REAL(at, dx, dy, a, 1), v2 = column_REAL(at, dx, dy, a, 2);
-        value[a] = mix_REAL(c.fy, v1, v2);
-        value_y[a] = v2 - v1;
-        if (a == 0 || a == 3) continue;
-        const vec_REAL v0 = column_REAL(at, dx, dy, a, 0), v3 = column_REAL(at, dx, dy, a, 3);
-        difference[a] = mix_REAL(c.fy, v2 - v0, v3 - v1);
-        difference_y[a] = (v3 - v1) - (v2 - v0);
-        const vec_REAL u1 = column_REAL(at_adjoint, dx, dy, a, 1);
-        const vec_REAL u2 = column_REAL(at_adjoint, dx, dy, a, 2);
-        u[a] = mix_REAL(c.fy, u1, u2);
-        u_y[a] = u2 - u1;
-      }
-      const vec_REAL sx = mix_REAL(c.fx, value[2] - value[0], value[3] - value[1]);
-      const vec_REAL sx_x = (value[3] - value[1]) - (value[2] - value[0]);
-      const vec_REAL sx_y = mix_REAL(c.fx, value_y[2] - value_y[0], value_y[3] - value_y[1]);
-      const vec_REAL sy = mix_REAL(c.fx, difference[1], difference[2]);
-      const vec_REAL sy_x = difference[2] - difference[1];
-      const vec_REAL sy_y = mix_REAL(c.fx, difference_y[1], difference_y[2]);
-      const vec_REAL sz = mix_REAL(c.fx, value[1], value[2]);
-      const vec_REAL sz_x = value[2] - value[1];
-      const vec_REAL sz_y = mix_REAL(c.fx, value_y[1], value_y[2]);
-      const vec_REAL l = mix_REAL(c.fx, u[1], u[2]), l_x = u[2] - u[1];
-      const vec_REAL l_y = mix_REAL(c.fx, u_y[1], u_y[2]);
       const REAL hx = gradient[n + i], hy = gradient[3 * n + i], hz = gradient[5 * n + i];
       const REAL fx = (REAL)(factor[0] * hx), fy = (REAL)(factor[1] * hy);
       const REAL fz = (REAL)(factor[2] * hz);
-      gx = dot_REAL(fx * sx_x + fy * sy_x + w * l_x, wz) + fz * dot_REAL(sz_x, cz);
-      gy = dot_REAL(fx * sx_y + fy * sy_y + w * l_y, wz) + fz * dot_REAL(sz_y, cz);
-      gz = dot_REAL(fx * sx + fy * sy + w * l, wz_z) + fz * dot_REAL(sz, cz_z);
-      gw = dot_REAL(l, wz);
-      t3 += (double)hx * dot_REAL(sx, wz);
-      t4 += (double)hy * dot_REAL(sy, wz);
-      t5 += (double)hz * dot_REAL(sz, cz);
+      const REAL base = adjoint[c.node]; /* slopes add up to 0: only what differs counts */
+      /* `all` is what a position's gradient weighs on every node; _x, _y: with the slopes */
+      vec_REAL sx = {0}, sy = {0}, sz = {0}, value = {0}, all = {0}, all_x = {0}, all_y = {0};
+#pragma GCC unroll 3
+      for (int a = 0; a < TOUCHED; a++) {
+        vec_REAL along = {0}, along_y = {0};
+#pragma GCC unroll 3
+        for (int b = 0; b < TOUCHED; b++) {
+          const REAL *at = potential + c.node + a * dx + b * dy;
+          const REAL wab = c.wx[a] * c.wy[b];
+          const vec_REAL ex = difference_REAL(at, dx), ey = difference_REAL(at, dy);
+          const vec_REAL ez = difference_REAL(at, 1);
+          const vec_REAL u = row_REAL(adjoint + c.node + a * dx + b * dy) - base;
+          const vec_REAL total = fx * ex + fy * ey + fz * ez + w * u;
+          sx += wab * ex;
+          sy += wab * ey;
+          sz += wab * ez;
+          value += wab * u;
+          along += c.wy[b] * total;
+          along_y += c.wy_y[b] * total;
+        }
+        all += c.wx[a] * along;
+        all_x += c.wx_x[a] * along;
+        all_y += c.wx[a] * along_y;
+      }
+      gx = dot_REAL(all_x, c.wz);
+      gy = dot_REAL(all_y, c.wz);
+      gz = dot_REAL(all, c.wz_z);
+      gw = dot_REAL(value, c.wz) + base;
+      t3 += (double)hx * dot_REAL(sx, c.wz);
+      t4 += (double)hy * dot_REAL(sy, c.wz);
+      t5 += (double)hz * dot_REAL(sz, c.wz);
       t6 += (double)gz * (coordinates[4 * n + i] - frame[2]);
     }
     t0 += gx;
@@ -255,23 +266,4 @@ void adjoint_gather_REAL(const REAL *coordinates, const REAL *weight, int64_t we
   totals[4] = t4;
   totals[5] = t5;
   totals[6] = t6;
-}
-
-/* Multiply the transform of the doubled grid by an even function given by one octant; only the
-   rows from `first` to `first + rows` along y are there. */
-void filter_REAL(REAL *spectrum, const REAL *octant, const int64_t *nodes, int64_t first,
-                 int64_t rows, int64_t threads) {
-  const int64_t nx = nodes[0], ny = nodes[1], nz = nodes[2];
-#pragma omp parallel for num_threads(threads) schedule(static)
-  for (int64_t ix = 0; ix < 2 * nx; ix++)
-    for (int64_t j = 0; j < rows; j++) {
-      const int64_t iy = first + j;
-      const int64_t mx = ix <= nx ? ix : 2 * nx - ix, my = iy <= ny ? iy : 2 * ny - iy;
-      const REAL *even = octant + (mx * (ny + 1) + my) * (nz + 1);
-      REAL *row = spectrum + 2 * (ix * rows + j) * (nz + 1);
-      for (int64_t iz = 0; iz <= nz; iz++) {
-        row[2 * iz] *= even[iz];
-        row[2 * iz + 1] *= even[iz];
-      }
-    }
 }

@@ -1,0 +1,46 @@
+"""Steps that look at numbers, as operators that `torch.vmap` can map over.
+
+The choice of a grid, the check that particles are inside it, and the cached Green function
+depend on values, which a mapped tensor does not show. As operators with a rule they see the
+plain tensors of one index after the other; no gradient flows through any of them.
+
+Cost: one call per index of the mapped dimension.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def transforms_active() -> bool:
+    """Whether a transform of `torch.func` or `torch.vmap` is under way."""
+    return torch._C._are_functorch_transforms_active()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def all_alive(alive: Tensor) -> bool:
+    """Whether no particle is lost; False where a transform may hide it."""
+    return not transforms_active() and bool(alive.all())
+
+
+def map_by_loop(operator: Any) -> None:
+    """Let `torch.vmap` call an operator of `torch.library` for one index after the other."""
+
+    def rule(info: Any, in_dims: Any, *arguments: Any) -> Any:
+        rows = [
+            operator(
+                *(
+                    value.select(dim, index) if isinstance(dim, int) else value
+                    for value, dim in zip(arguments, in_dims, strict=True)
+                )
+            )
+            for index in range(info.batch_size)
+        ]
+        if isinstance(rows[0], Tensor):
+            return torch.stack(rows), 0
+        stacked = tuple(torch.stack(column) for column in zip(*rows, strict=True))
+        return stacked, (0,) * len(stacked)
+
+    operator.register_vmap(rule)
