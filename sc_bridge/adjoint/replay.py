@@ -15,19 +15,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from sc_bridge.elements import Bunch, Reference
 from sc_bridge.elements.space_charge import Field
 
 from ..course import Course, Observer
 from ..errors import ScBridgeError
-from ..stages import Losses, Passage
+from ..stages import Losses
 from .protocol import Outcome
 
 # Inputs of a run besides the parameters: coordinates, weight, mass0, q0, p0c.
@@ -177,16 +177,27 @@ class _Run(torch.autograd.Function):
         return None, *walk.totals()
 
 
-class _StageOf(nn.Module):
-    """One stage of a course as a module, so that its parameters can be exchanged."""
+@contextmanager
+def _exchanged(sequence: nn.Module, values: dict[str, Tensor]) -> Iterator[None]:
+    """Let parameters of a sequence be these tensors for a while.
 
-    def __init__(self, course: Course) -> None:
-        super().__init__()
-        self.sequence = course.sequence
-        self.course = course
+    `torch.func.functional_call` does the same, but goes through every parameter of the
+    sequence at every call.
+    """
+    homes = {name: _home(sequence, name) for name in values}
+    kept = {name: home[attribute] for name, (home, attribute) in homes.items()}
+    try:
+        for name, (home, attribute) in homes.items():
+            home[attribute] = values[name]
+        yield
+    finally:
+        for name, (home, attribute) in homes.items():
+            home[attribute] = kept[name]
 
-    def forward(self, entry: Entry, start: Bunch, passage: Passage) -> Bunch:
-        return self.course.run(entry.index, start, passage, field=entry.field)
+
+def _home(sequence: nn.Module, name: str) -> tuple[dict[str, Any], str]:
+    path, _, attribute = name.rpartition(".")
+    return sequence.get_submodule(path)._parameters, attribute
 
 
 class _Walk:
@@ -259,8 +270,7 @@ class _Walk:
             for tensor, need in zip(inputs, needed, strict=True)
         )
         exchanged = {
-            f"sequence.{name}": value.detach().requires_grad_()
-            for name, value in self.parameters.items()
+            name: value.detach().requires_grad_() for name, value in self.parameters.items()
         }
         return leaves, exchanged
 
@@ -270,9 +280,9 @@ class _Walk:
         """Run the stage with recording; return coordinates, p0c, and what the probes see."""
         course = self.journal.course
         passage = course.passage(entry.index, self.journal.losses.replay())
-        with torch.enable_grad():
+        with torch.enable_grad(), _exchanged(course.sequence, exchanged):
             start = _make_bunch(leaves, entry.bunch.alive)
-            end = functional_call(_StageOf(course), exchanged, (entry, start, passage))
+            end = course.run(entry.index, start, passage, field=entry.field)
         seen = [tensor for look in passage.looks for tensor in look]
         return [end.coordinates, end.reference.p0c, *seen]
 
