@@ -1,0 +1,129 @@
+"""Slices as Xsuite's thin slicing makes them: kicks at one place, and free flight between."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from .base import Element, State, Transport
+from .drift import expanded_drift
+from .errors import ElementError
+from .misalignment import Misalignable, over_particles
+from .parts import Part, slice_kind
+from .rbend import RBend
+from .reference import Reference
+
+
+class ThinSlice(Part):
+    """A fraction `weight` of all that `parent` kicks by, at one place.
+
+    Parameters
+    ----------
+    parent : Element
+    weight : float
+    offset : float
+        Fraction of the parent's length in front of it; it matters where the parent is
+        misaligned.
+
+    Validity: second order in the length of the slices, together with drifts between them.
+
+    Raises
+    ------
+    ElementError
+        If the parent's map is not drifts and kicks; when tracking, if a curved parent is turned
+        out of its plane: the kick then stands for a piece of arc that has no place of its own.
+    """
+
+    def __init__(self, parent: Element, weight: float, offset: float = 0.0) -> None:
+        super().__init__(parent)
+        if type(parent).kick is Element.kick:
+            raise ElementError(f"{parent.label}: has no thin slices: use thick ones")
+        self.weight = weight
+        self.offset = offset
+
+    @property
+    def kind(self) -> str:
+        return slice_kind("ThinSlice", self.parent)
+
+    @property
+    def length(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Length that the kick stands for, m; it takes none."""
+        return self.parent.length * self.weight
+
+    def body(self, state: State, reference: Reference, weight: float) -> State:
+        return self.parent.kick(state, reference, self.weight * weight)
+
+    def coasting_body(self, state: State, reference: Reference, weight: float) -> State:
+        # where the two bodies differ, the kick is one of energy and is left out
+        coasts_as_it_is = type(self.parent).coasting_body is Element.coasting_body
+        return self.body(state, reference, weight) if coasts_as_it_is else state
+
+    def framed(
+        self,
+        motion: Transport,
+        state: State,
+        reference: Reference,
+        start: float,
+        end: float,
+        behind: Reference | None = None,
+    ) -> State:
+        # the frame of a curved parent turns in the kick by the angle of the slice
+        span = self.weight if self._is_curved() else 0.0
+        first, last = (self.offset + span * place for place in (start, end))
+        return self.parent.framed(motion, state, reference, first, last, behind)
+
+    def _is_curved(self) -> bool:
+        parent = self.parent
+        if getattr(parent, "h", None) is None:
+            return False
+        if isinstance(parent, Misalignable) and parent.is_turned():
+            raise ElementError(
+                f"{parent.label}: a thin slice of a bend cannot have rot_x_rad, rot_y_rad or "
+                "rot_s_rad_no_frame: slice it with mode='thick'"
+            )
+        return True
+
+    def extra_repr(self) -> str:
+        return f"weight={self.weight:g}"
+
+
+class DriftSlice(Part):
+    """Free flight over a fraction `weight` of `parent`, between its thin slices.
+
+    Parameters
+    ----------
+    parent : Element
+    weight : float
+
+    Validity: expanded to second order in px, py, whatever the drift of the parent; exact in
+    energy.
+    """
+
+    isthick = True
+
+    def __init__(self, parent: Element, weight: float) -> None:
+        super().__init__(parent)
+        self.weight = weight
+
+    @property
+    def is_map(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return True
+
+    @property
+    def kind(self) -> str:
+        return slice_kind("DriftSlice", self.parent)
+
+    @property
+    def length(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Length of this slice, m."""
+        return self.parent.length * self.weight
+
+    def body(self, state: State, reference: Reference, weight: float) -> State:
+        weight = self.weight * weight
+        if isinstance(self.parent, RBend) and self.parent.rbend_model == "straight-body":
+            return self.parent.fly_straight(state, reference, weight)
+        return expanded_drift(
+            state, reference, over_particles(self.parent.length, state.x) * weight
+        )
+
+    def extra_repr(self) -> str:
+        return f"weight={self.weight:g}"
