@@ -59,6 +59,13 @@ FORMATS: dict[str, Format] = {
     "xsuite-json": Format(
         "xsuite_json", "read_xsuite_json", (".json", ".json.gz"), r'"__class__"\s*:|"elements"\s*:'
     ),
+    "madx": Format(
+        "madx",
+        "read_madx",
+        (".madx", ".seq", ".str", ".mad", ".beam", ".lat"),
+        # an element or a line that a semicolon ends
+        r":\s*(line\s*=|sequence\b|(drift|[sr]bend|quadrupole|marker)\b)[^;&]*;|^\s*[\w.]+\s*:?=[^;&]*;",
+    ),
 }
 
 
