@@ -5,32 +5,41 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from .base import Element, Number, State
-from .bunch import delta_of, rvv_minus_one
+from .energy import Energy
 from .reference import Reference
+from .scalars import plain
 
 
-def expanded_drift(state: State, reference: Reference, length: Tensor) -> State:
+def expanded_drift(state: State, reference: Reference, length: Number) -> State:
     """Drift with the square root of the Hamiltonian expanded to second order in px, py."""
-    x, px, y, py, zeta, pzeta = state
-    delta = delta_of(pzeta, reference)
-    xp, yp = px / (1.0 + delta), py / (1.0 + delta)
-    slowness = rvv_minus_one(pzeta, delta, reference)
-    path = (slowness - 0.5 * (xp**2 + yp**2)) / (1.0 + slowness)
-    return State(x + xp * length, px, y + yp * length, py, zeta + length * path, pzeta)
+    return expanded_flight(state, Energy.of(state.pzeta, reference), length)
 
 
-def exact_drift(state: State, reference: Reference, length: Tensor) -> State:
+def exact_drift(state: State, reference: Reference, length: Number) -> State:
     """Straight flight, exact in px, py and energy."""
+    return exact_flight(state, Energy.of(state.pzeta, reference), length)
+
+
+def expanded_flight(state: State, energy: Energy, length: Number) -> State:
+    """Do as `expanded_drift` where the energy is known already."""
     x, px, y, py, zeta, pzeta = state
-    delta = delta_of(pzeta, reference)
-    transverse = px**2 + py**2
-    pz = torch.sqrt((1.0 + delta) ** 2 - transverse)
-    slowness = rvv_minus_one(pzeta, delta, reference)
-    path = (slowness - transverse / (pz * (pz + 1.0 + delta))) / (1.0 + slowness)
-    return State(x + px / pz * length, px, y + py / pz * length, py, zeta + length * path, pzeta)
+    momentum, total, slip = energy
+    xp, yp = px / momentum, py / momentum
+    path = slip - 0.5 * (xp * xp + yp * yp) * total / momentum
+    return State(x + xp * length, px, y + yp * length, py, zeta + path * length, pzeta)
+
+
+def exact_flight(state: State, energy: Energy, length: Number) -> State:
+    """Do as `exact_drift` where the energy is known already."""
+    x, px, y, py, zeta, pzeta = state
+    momentum, total, slip = energy
+    transverse = px * px + py * py
+    pz = torch.sqrt(momentum * momentum - transverse)
+    path = slip - transverse * total / (pz * momentum * (pz + momentum))
+    flight = length / pz
+    return State(x + px * flight, px, y + py * flight, py, zeta + path * length, pzeta)
 
 
 class Drift(Element):
@@ -64,4 +73,24 @@ class Drift(Element):
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
         drift = exact_drift if self.model == "exact" else expanded_drift
-        return drift(state, reference, self._aligned("length", state.x) * weight)
+        return drift(state, reference, plain(self._aligned("length", state.x)) * weight)
+
+
+class DriftExact(Element):
+    """Field-free space, exact: Xsuite's older name of `Drift(model="exact")`.
+
+    Parameters
+    ----------
+    length : float or Tensor, m
+
+    Validity: exact, as long as the particle goes forward.
+    """
+
+    isthick = True
+
+    def __init__(self, length: Number = 0.0) -> None:
+        super().__init__()
+        self._register(length=length)
+
+    def body(self, state: State, reference: Reference, weight: float) -> State:
+        return exact_drift(state, reference, plain(self._aligned("length", state.x)) * weight)

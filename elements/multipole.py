@@ -1,59 +1,26 @@
-"""Multipole kicks: the thin element and the kick that thick magnets share."""
+"""Multipole: all orders at one place, or over a length."""
 
 from __future__ import annotations
 
-import math
+from typing import Unpack
 
-import torch
 from torch import Tensor
 
-from .base import Element, Number, Numbers, State
-from .bunch import delta_of, rvv_minus_one
+from .base import Number, Numbers, State
+from .errors import ElementError
+from .magnet import MagnetBase
+from .misalignment import Alignment
 from .reference import Reference
 
 
-def multipole_kick(state: State, knl: Tensor, ksl: Tensor) -> State:
-    """Kick by dpx - i dpy = -sum_n (knl_n + i ksl_n)(x + i y)^n / n!.
-
-    Parameters
-    ----------
-    state : State
-    knl, ksl : Tensor, (..., order + 1), m^-n
-        Integrated normal and skew strengths.
-    """
-    x, px, y, py, zeta, pzeta = state
-    order = max(knl.shape[-1], ksl.shape[-1]) - 1
-    real: Tensor | float = 0.0
-    imaginary: Tensor | float = 0.0
-    for n in range(order, -1, -1):
-        normal = knl[..., n] / float(math.factorial(n)) if n < knl.shape[-1] else 0.0
-        skew = ksl[..., n] / float(math.factorial(n)) if n < ksl.shape[-1] else 0.0
-        real, imaginary = (
-            real * x - imaginary * y + normal,
-            real * y + imaginary * x + skew,
-        )
-    return State(x, px - real, y, py + imaginary, zeta, pzeta)
+class _Integration(Alignment, total=False):
+    num_multipole_kicks: int
+    model: str
+    integrator: str
 
 
-def curvature_kick(state: State, h: Tensor, k0l: Tensor, k1l: Tensor) -> State:
-    """Kick by the terms h k0 x^2/2 and h k1 (x^3/3 - x y^2/2) of a curved frame.
-
-    References
-    ----------
-    MAD-8 Physics Methods Manual, eq. 5.15, by Hamilton's equations.
-    """
-    x, px, y, py, zeta, pzeta = state
-    px = px - h * (k0l * x + k1l * (x**2 - 0.5 * y**2))
-    return State(x, px, y, py + h * k1l * x * y, zeta, pzeta)
-
-
-def is_inactive(*strengths: Tensor) -> bool:
-    """Whether every strength is zero and none asks for a gradient: the kick may be left out."""
-    return not any(value.requires_grad or bool(value.any()) for value in strengths)
-
-
-class Multipole(Element):
-    """Thin multipole.
+class Multipole(MagnetBase):
+    """Multipole of any orders; thin by default.
 
     Parameters
     ----------
@@ -62,9 +29,29 @@ class Multipole(Element):
     hxl : float or Tensor, rad
         Angle by which the reference orbit turns here.
     length : float or Tensor, m
-        Length over which `hxl` is spread (only for the coupling of curvature and strength);
-        the element itself is thin.
+        Where the element is thin: length over which `hxl` is spread, for the coupling of
+        curvature and strength.
+    isthick : bool
+        The element has its length, and kicks between drifts.
+    knl_rel, ksl_rel : list of float or Tensor, (..., order + 1), m^-n
+        Strengths over the main one; added to knl and ksl.
+    main_order : int
+    main_is_skew : bool
+        Which of knl and ksl is the main strength.
+    **fields
+        model, integrator, num_multipole_kicks: as in `Quadrupole`, for a thick multipole;
+        "adaptive" is "drift-kick-drift-expanded". Misalignment: as in `Misalignable`.
+
+    Validity: a thin kick is exact. Of a thick one, "mat-kick-mat" leaves out the turn of the
+    frame by `hxl`, as in Xsuite.
+
+    Raises
+    ------
+    ElementError
+        If a choice is unknown, or there is no component of the main order.
     """
+
+    _default_model = "drift-kick-drift-expanded"
 
     def __init__(
         self,
@@ -72,23 +59,39 @@ class Multipole(Element):
         ksl: Numbers = (),
         hxl: Number = 0.0,
         length: Number = 0.0,
+        isthick: bool = False,
+        knl_rel: Numbers = (),
+        ksl_rel: Numbers = (),
+        main_order: int = 0,
+        main_is_skew: bool = False,
+        **fields: Unpack[_Integration],
     ) -> None:
         super().__init__()
-        self._register_multipoles(knl=knl, ksl=ksl)
+        self.isthick = bool(isthick)  # pyright: ignore[reportAttributeAccessIssue]
+        self.main_order, self.main_is_skew = main_order, bool(main_is_skew)
+        self._check_count("main_order", main_order)
         self._register(hxl=hxl, length=length)
+        self._register_kicks(knl, ksl, **fields)
+        self._register_multipoles(knl_rel=knl_rel, ksl_rel=ksl_rel)
+        related = bool(self.knl_rel.any()) or bool(self.ksl_rel.any())
+        if related and self._main.shape[-1] <= main_order:
+            raise ElementError(
+                f"{self.label}: main_order = {main_order}: {self._main_name} has no such component"
+            )
+
+    @property
+    def _main_name(self) -> str:
+        return "ksl" if self.main_is_skew else "knl"
+
+    @property
+    def _main(self) -> Tensor:
+        return getattr(self, self._main_name)
+
+    def _main_strength(self, like: Tensor) -> Number:
+        strengths = self._list(self._main_name, like)
+        return strengths[self.main_order] if self.main_order < len(strengths) else 0.0
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
-        knl, ksl, hxl = (self._aligned(name, state.x) * weight for name in ("knl", "ksl", "hxl"))
-        state = multipole_kick(state, knl, ksl)
-        return state if is_inactive(self.hxl) else self._turn_frame(state, reference, knl, hxl)
-
-    def _turn_frame(self, state: State, reference: Reference, knl: Tensor, hxl: Tensor) -> State:
-        x, px, y, py, zeta, pzeta = state
-        delta = delta_of(pzeta, reference)
-        rvv = 1.0 + rvv_minus_one(pzeta, delta, reference)
-        state = State(x, px + hxl * (1.0 + delta), y, py, zeta - hxl * x / rvv, pzeta)
-        length = self._aligned("length", state.x)
-        if not bool(length.any()):
-            return state
-        k1l = knl[..., 1] if knl.shape[-1] > 1 else torch.zeros_like(knl[..., 0])
-        return curvature_kick(state, self._aligned("hxl", x) / length, knl[..., 0], k1l)
+        if self.isthick:
+            return super().body(state, reference, weight)
+        return self.kick(state, reference, weight)

@@ -1,4 +1,13 @@
-"""Maps of a sector: uniform field and free flight between two faces at an angle."""
+"""Maps between two faces at an angle: uniform field, free flight, and both in steps.
+
+Seen in the frame of the exit face the motion is a circle that starts on the tilted entry
+face: one algebra serves bend, polar drift, wedge and rotation, and no denominator vanishes
+between them.
+
+References
+----------
+Forest, Beam Dynamics (1998), section 12.2: the same circle; here in difference form.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +16,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .base import State
-from .bunch import delta_of, rvv_minus_one
-from .integrators import YOSHIDA_4, YOSHIDA_6, compose
-from .reference import Reference
+from .base import Number, State
+from .energy import Energy
+from .integrators import compose
+from .scalars import cosine, known, sine
 from .special import arcsine_ratio, sinc
 
 # Below this curvature [1/m] Xsuite takes the frame to be straight.
@@ -20,21 +29,27 @@ STRAIGHT = 1e-8
 class Frame(NamedTuple):
     """The entry face of a piece of sector, seen from its exit face."""
 
-    cosine: Tensor
-    sine: Tensor
-    sagitta: Tensor  # (1 - cos)/h
-    width: Tensor  # sin/h
-    h: Tensor
+    cosine: Number
+    sine: Number
+    sagitta: Number  # (1 - cos)/h
+    width: Number  # sin/h
+    h: Number
 
     @classmethod
-    def of(cls, length: Tensor, h: Tensor) -> Frame:
+    def of(cls, length: Number, h: Number) -> Frame:
         angle = h * length
-        cosine, sine = torch.cos(angle), torch.sin(angle)
-        half = torch.sin(0.5 * angle)
-        if bool((h.detach().abs() > STRAIGHT).all()):
-            return cls(cosine, sine, 2.0 * half**2 / h, sine / h, h)
-        sagitta = 0.5 * h * length**2 * sinc(0.5 * angle) ** 2
-        return cls(cosine, sine, sagitta, length * sinc(angle), h)
+        half = sine(0.5 * angle)
+        curvature = known(h)
+        if curvature is not None and abs(curvature) > STRAIGHT:
+            return cls(cosine(angle), sine(angle), 2.0 * half * half / h, sine(angle) / h, h)
+        as_tensor = torch.as_tensor(angle, dtype=torch.float64)
+        sagitta = 0.5 * h * length * length * sinc(0.5 * as_tensor) ** 2
+        return cls(cosine(angle), sine(angle), sagitta, length * sinc(as_tensor), h)
+
+    @classmethod
+    def of_wedge(cls, angle: Number) -> Frame:
+        """Two faces that meet at x = 0."""
+        return cls(cosine(angle), sine(angle), 0.0, 0.0, 0.0)
 
 
 class Motion(NamedTuple):
@@ -47,49 +62,56 @@ class Motion(NamedTuple):
 
     @classmethod
     def of(cls, state: State, momentum: Tensor, frame: Frame) -> Motion:
-        pz = torch.sqrt(momentum**2 - state.px**2 - state.py**2)
+        pz = torch.sqrt(momentum * momentum - state.px * state.px - state.py * state.py)
         return cls(
             state.x * frame.cosine - frame.sagitta,
             state.px * frame.cosine + pz * frame.sine,
             pz * frame.cosine - state.px * frame.sine,
-            (1.0 + frame.h * state.x) * frame.width,
+            state.x * frame.sine + frame.width,
         )
 
 
-def exact_sector(
-    state: State, reference: Reference, length: Tensor, h: Tensor, k0: Tensor
-) -> State:
-    """Uniform field k0 in a frame of curvature h, in closed form.
+def uniform_field(state: State, energy: Energy, frame: Frame, length: Number, k0: Number) -> State:
+    """Uniform field k0 between the two faces of a frame, in closed form.
 
-    Seen in the frame of the exit face the motion is a circle that starts on the tilted entry
-    face: the same algebra serves polar drift (k0 = 0), straight bend (h = 0) and drift, and
-    no denominator vanishes between them.
-
-    Validity: exact as long as the particle goes forward at both faces.
-
-    References
+    Parameters
     ----------
-    Forest, Beam Dynamics (1998), section 12.2: the same circle; here in difference form.
+    length : float or Tensor, m
+        Of the reference orbit between the faces.
+
+    Validity: exact as long as the particle goes forward at both faces, and turns by less
+    than half a circle.
     """
-    delta = delta_of(state.pzeta, reference)
-    motion = Motion.of(state, 1.0 + delta, Frame.of(length, h))
+    momentum, total, slip = energy
+    motion = Motion.of(state, momentum, frame)
     px = motion.px - k0 * motion.distance
-    in_plane_squared = (1.0 + delta) ** 2 - state.py**2
-    sideways = (
-        motion.distance * (motion.px + px) / (motion.pz + torch.sqrt(in_plane_squared - px**2))
-    )
+    in_plane_squared = momentum * momentum - state.py * state.py
+    slope = (motion.px + px) / (motion.pz + torch.sqrt(in_plane_squared - px * px))
     in_plane = torch.sqrt(in_plane_squared)
-    # the sign of a negative body survives in the distance, not in the chord
-    chord = torch.sqrt(motion.distance**2 + sideways**2) * torch.sign(motion.distance)
-    arc = chord * arcsine_ratio(0.5 * k0 * chord / in_plane)
-    slowness = rvv_minus_one(state.pzeta, delta, reference)
-    excess = (1.0 + delta) * arc / in_plane - length
+    # the sign of a negative body survives in the distance
+    chord = motion.distance * torch.sqrt(1.0 + slope * slope)
+    flight = chord * arcsine_ratio(0.5 * k0 * chord / in_plane) / in_plane
     return State(
-        motion.x + sideways,
+        motion.x + motion.distance * slope,
         px,
-        state.y + state.py / in_plane * arc,
+        state.y + state.py * flight,
         state.py,
-        state.zeta + (length * slowness - excess) / (1.0 + slowness),
+        state.zeta + length * slip - total * (flight - length / momentum),
+        state.pzeta,
+    )
+
+
+def free_flight(state: State, energy: Energy, frame: Frame, length: Number) -> State:
+    """Straight flight between the two faces of a frame; exact."""
+    momentum, total, slip = energy
+    motion = Motion.of(state, momentum, frame)
+    flight = motion.distance / motion.pz
+    return State(
+        motion.x + motion.px * flight,
+        motion.px,
+        state.y + state.py * flight,
+        state.py,
+        state.zeta + length * slip - total * (flight - length / momentum),
         state.pzeta,
     )
 
@@ -97,13 +119,11 @@ def exact_sector(
 class PolarDrift:
     """Field-free flight through pieces of a sector at constant energy.
 
-    What depends on the energy or on the piece alone is computed once.
+    What depends on the piece alone is computed once.
     """
 
-    def __init__(self, pzeta: Tensor, reference: Reference, length: Tensor, h: Tensor) -> None:
-        delta = delta_of(pzeta, reference)
-        self.momentum = 1.0 + delta
-        self.slowness = rvv_minus_one(pzeta, delta, reference)
+    def __init__(self, energy: Energy, length: Number, h: Number) -> None:
+        self.energy = energy
         self.length, self.h = length, h
         self.frames: dict[float, Frame] = {}
 
@@ -111,17 +131,7 @@ class PolarDrift:
         length = self.length * fraction
         if fraction not in self.frames:
             self.frames[fraction] = Frame.of(length, self.h)
-        motion = Motion.of(state, self.momentum, self.frames[fraction])
-        flight = motion.distance / motion.pz
-        excess = self.momentum * flight - length
-        return State(
-            motion.x + motion.px * flight,
-            motion.px,
-            state.y + state.py * flight,
-            state.py,
-            state.zeta + (length * self.slowness - excess) / (1.0 + self.slowness),
-            state.pzeta,
-        )
+        return free_flight(state, self.energy, self.frames[fraction], length)
 
 
 class _Planar(NamedTuple):
@@ -132,53 +142,61 @@ class _Planar(NamedTuple):
     flight: Tensor
 
 
-def integrated_dipole(
-    state: State, reference: Reference, length: Tensor, h: Tensor, k0: Tensor, steps: int
-) -> State:
-    """Xsuite's `rot-kick-rot` for a pure dipole: the steps of `PolarDrift`, in the plane alone.
+class SteppedDipole:
+    """A dipole in steps of free flight and kick, in the plane alone.
 
-    py is a constant of this motion, so that y and zeta follow from the total flight.
-
-    Parameters
-    ----------
-    length : Tensor, m
-        Of the piece to integrate; negative to undo it.
-    steps : int
-        Of Yoshida-6, each with Yoshida-4 between its kicks.
+    py is a constant of this motion, so that y and zeta follow from the total flight. The maps
+    of the plane are given to an integrator as `bend` and `curvature`.
     """
-    delta = delta_of(state.pzeta, reference)
-    in_plane_squared = (1.0 + delta) ** 2 - state.py**2
-    frames: dict[float, Frame] = {}
 
-    def rotate(planar: _Planar, fraction: float) -> _Planar:
-        if fraction not in frames:
-            frames[fraction] = Frame.of(length * fraction, h)
-        frame = frames[fraction]
-        pz = torch.sqrt(in_plane_squared - planar.px**2)
+    def __init__(
+        self,
+        state: State,
+        energy: Energy,
+        length: Number,
+        h: Number,
+        k0: Number,
+        scheme: tuple[float, ...],
+    ) -> None:
+        self.scheme = scheme
+        self.state, self.energy = state, energy
+        self.length, self.h, self.k0l = length, h, k0 * length
+        self.in_plane_squared = energy.momentum * energy.momentum - state.py * state.py
+        self.frames: dict[float, Frame] = {}
+        self.start = _Planar(state.x, state.px, torch.zeros_like(state.x))
+
+    def rotate(self, planar: _Planar, fraction: float) -> _Planar:
+        """Fly freely through a fraction of the body."""
+        if fraction not in self.frames:
+            self.frames[fraction] = Frame.of(self.length * fraction, self.h)
+        frame = self.frames[fraction]
+        pz = torch.sqrt(self.in_plane_squared - planar.px * planar.px)
         px = planar.px * frame.cosine + pz * frame.sine
-        distance = (1.0 + h * planar.x) * frame.width
+        distance = planar.x * frame.sine + frame.width
         flight = distance / (pz * frame.cosine - planar.px * frame.sine)
         x = planar.x * frame.cosine - frame.sagitta + px * flight
         return _Planar(x, px, planar.flight + flight)
 
-    def bend_kick(planar: _Planar, fraction: float) -> _Planar:
-        return planar._replace(px=planar.px - k0 * length * fraction)
+    def bend_kick(self, planar: _Planar, fraction: float) -> _Planar:
+        return planar._replace(px=planar.px - self.k0l * fraction)
 
-    def bend(planar: _Planar, fraction: float) -> _Planar:
-        return compose(planar, rotate, bend_kick, fraction, YOSHIDA_4, 1)
+    def bend(self, planar: _Planar, fraction: float) -> _Planar:
+        """Fly through a fraction of the body, with the kicks of one step of the scheme."""
+        return compose(planar, self.rotate, self.bend_kick, fraction, self.scheme, 1)
 
-    def curvature(planar: _Planar, fraction: float) -> _Planar:
-        return planar._replace(px=planar.px - h * k0 * length * fraction * planar.x)
+    def curvature(self, planar: _Planar, fraction: float) -> _Planar:
+        """Kick by the coupling of field and curvature."""
+        return planar._replace(px=planar.px - self.h * self.k0l * fraction * planar.x)
 
-    start = _Planar(state.x, state.px, torch.zeros_like(state.x))
-    x, px, flight = compose(start, bend, curvature, 1.0, YOSHIDA_6, steps)
-    slowness = rvv_minus_one(state.pzeta, delta, reference)
-    excess = (1.0 + delta) * flight - length
-    return State(
-        x,
-        px,
-        state.y + state.py * flight,
-        state.py,
-        state.zeta + (length * slowness - excess) / (1.0 + slowness),
-        state.pzeta,
-    )
+    def end(self, planar: _Planar, weight: float) -> State:
+        """Return all six coordinates behind a fraction `weight` of the body."""
+        momentum, total, slip = self.energy
+        state, length = self.state, self.length * weight
+        return State(
+            planar.x,
+            planar.px,
+            state.y + state.py * planar.flight,
+            state.py,
+            state.zeta + length * slip - total * (planar.flight - length / momentum),
+            state.pzeta,
+        )

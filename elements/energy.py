@@ -1,0 +1,33 @@
+"""What a map needs to know of a particle's energy; every magnet leaves it alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .reference import Reference
+
+
+class Energy(NamedTuple):
+    """Momentum and energy of particles, each (..., n_particles).
+
+    The ratio total/momentum is beta0/beta, so that a path of length momentum * flight takes
+    the time of total * flight at the reference's speed.
+    """
+
+    momentum: Tensor  # P/P0
+    total: Tensor  # E/E0
+    slip: Tensor  # 1 - beta0/beta
+
+    @classmethod
+    def of(cls, pzeta: Tensor, reference: Reference) -> Energy:
+        """Compute from pzeta, free of cancellation at any energy."""
+        shift = reference.beta0**2 * pzeta
+        square = pzeta * (2.0 + shift)
+        momentum = torch.sqrt(1.0 + square)
+        total = 1.0 + shift
+        # momentum^2 - total^2 = square/gamma0^2
+        slip = reference.inverse_gamma0_squared * square / (momentum * (momentum + total))
+        return cls(momentum, total, slip)
