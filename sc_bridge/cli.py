@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .commands import audit
 from .errors import ScBridgeError, StudyError
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     options = _parser().parse_args(arguments)
     try:
-        with _short_warnings(options.quiet):
-            return _run(options)
+        with _short_warnings(getattr(options, "quiet", False)):
+            return options.execute(options)
     except ScBridgeError as error:
         print(f"sc-bridge: error: {_one_line(error)}", file=sys.stderr)
         return REFUSED
@@ -130,6 +131,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--quiet", action="store_true", help="print nothing but errors")
     run.add_argument("--json", action="store_true", help="print results.json instead of tables")
+    run.set_defaults(execute=_run)
+    audit.add_parser(commands)
     return parser
 
 

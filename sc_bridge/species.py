@@ -41,6 +41,9 @@ SPECIES = {
 }
 
 
+_KEYS = ("species", "mass", "charge", "kinetic_energy", "total_energy", "momentum")
+
+
 def reference(
     species: str | None = None,
     *,
@@ -102,6 +105,44 @@ def reference(
     if name == "total_energy":
         value = _momentum_of(value, mass0)
     return Reference(mass0, q0, value)
+
+
+def parse_reference(text: str) -> Reference:
+    """Read a reference from one line: a species, or mass and charge, and one energy.
+
+    Parameters
+    ----------
+    text : str
+        Such as "proton, kinetic_energy = 160 MeV" or "mass = 12 u, charge = 6, momentum = 2 GeV/c".
+
+    Raises
+    ------
+    StudyError
+        If a part is no `key = value`, or the reference is not definite.
+    UnitError
+        If a quantity has no unit or the wrong one.
+    """
+    fields: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals:
+            key, value = "species", part
+        if key not in _KEYS or key in fields:
+            raise StudyError(
+                f"reference {text!r}: {part!r}: must be a species or one of "
+                f"{', '.join(_KEYS[1:])}, each once, as in 'proton, kinetic_energy = 160 MeV'"
+            )
+        # charges are counted, so that a bare number is meant in elementary charges
+        fields[key] = f"{value} e" if key == "charge" and _is_number(value) else value
+    return reference(**fields)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _particle(species: str | None, mass: Any, charge: Any) -> tuple[Any, Any]:
