@@ -71,3 +71,17 @@ def test_documentation_names_only_keys_that_exist():
         assert section in text
         for key in content if isinstance(content, dict) else ():
             assert f"`{key}`" in text
+
+
+@pytest.mark.slow
+def test_the_turn_beside_xsuite_gives_the_same_sizes():
+    command = [sys.executable, "examples/benchmarks/turn.py", "--json", "--bends", "exact"]
+    done = subprocess.run(
+        [*command, "--particles", "2000", "--grid", "16"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout.splitlines()[-1])
+    # a grid that follows the bunch and a fixed one of 16^3 nodes
+    assert content["sigma_x_over_xsuite_exact_bends"] == pytest.approx(1.0, abs=0.01)
+    assert content["sigma_y_over_xsuite_exact_bends"] == pytest.approx(1.0, abs=0.01)
+    assert content["gradient_vs_xsuite_forward_exact_bends"] > 0
