@@ -14,6 +14,11 @@ from .reference import Reference
 class Part(Element):
     """A view of another element; it owns no field."""
 
+    @property
+    def share(self) -> float:
+        """Fraction of the parent's body that it is."""
+        return 0.0
+
     def __init__(self, parent: Element) -> None:
         super().__init__()
         self.parent = parent
@@ -24,9 +29,22 @@ class Part(Element):
         return self.parent.is_map
 
 
+# slices of drifts are called the same whatever the slicing
+_DRIFT_SLICES = {"Drift": "DriftSlice", "DriftExact": "DriftExactSlice"}
+
+
 def slice_kind(prefix: str, parent: Element) -> str:
-    """Return Xsuite's name of a slice; that of a drift is the same whatever the slicing."""
-    return "DriftSlice" if parent.kind == "Drift" else prefix + parent.kind
+    """Return Xsuite's name of a slice of `parent`."""
+    return _DRIFT_SLICES.get(parent.kind, prefix + parent.kind)
+
+
+def whole_of(element: Element) -> tuple[Element, float]:
+    """Return the element that a part is of, and the fraction of its body that the part is."""
+    share = 1.0
+    while isinstance(element, Part):
+        share *= element.share
+        element = element.parent
+    return element, share
 
 
 class Slice(Part):
@@ -49,6 +67,10 @@ class Slice(Part):
     @property
     def kind(self) -> str:
         return slice_kind("ThickSlice", self.parent)
+
+    @property
+    def share(self) -> float:
+        return self.weight
 
     @property
     def length(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]

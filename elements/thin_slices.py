@@ -45,6 +45,10 @@ class ThinSlice(Part):
         return slice_kind("ThinSlice", self.parent)
 
     @property
+    def share(self) -> float:
+        return self.weight
+
+    @property
     def length(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Length that the kick stands for, m; it takes none."""
         return self.parent.length * self.weight

@@ -12,13 +12,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from sc_bridge.elements import Bend, Element
+from sc_bridge.elements import Element
+from sc_bridge.elements.curved import CurvedMagnet
+from sc_bridge.elements.parts import Part, whole_of
 
 from .errors import AuditError
 from .slicing import length_of
 
 if TYPE_CHECKING:
-    from .sequence import KickedSequence
+    from .sequence import KickedSequence, Step
 
 # Lengths are sums of a few thousand terms: rounding stays far below a nanometre.
 LENGTH_TOLERANCE = 1e-9
@@ -140,10 +142,10 @@ def audit_sequence(sequence: KickedSequence) -> Audit:
 def _rows(sequence: KickedSequence, built: list[Element]) -> Iterable[AuditRow]:
     records = sequence.lattice.records
     in_file = Counter(record.kind for record in records)
-    built_count = Counter(type(element).__name__ for element in built)
+    built_count = Counter(element.kind for element in built)
     occurrences = _occurrences(sequence)
     for kind in sorted(in_file | built_count):
-        steps = [step for step in sequence.steps if type(sequence[step.name]).__name__ == kind]
+        steps = [step for step in sequence.steps if sequence[step.name].kind == kind]
         maps = [step for step in steps if step.kind == "map"]
         kicks = [step for step in steps if step.kind == "kick"]
         yield AuditRow(
@@ -151,14 +153,10 @@ def _rows(sequence: KickedSequence, built: list[Element]) -> Iterable[AuditRow]:
             in_file=in_file[kind],
             built=built_count[kind],
             sliced=sum(
-                number
-                for name, number in occurrences.items()
-                if type(sequence[name]).__name__ == kind
+                number for name, number in occurrences.items() if sequence[name].kind == kind
             ),
             length_in_file=_length_in_file(sequence, kind),
-            length_built=math.fsum(
-                length_of(element) for element in built if type(element).__name__ == kind
-            ),
+            length_built=math.fsum(length_of(element) for element in built if element.kind == kind),
             length_sliced=math.fsum(step.s_end - step.s_start for step in maps),
             slices=sum(length_of(step.part) != 0 for step in maps),
             kicks=len(kicks),
@@ -170,18 +168,25 @@ def _occurrences(sequence: KickedSequence) -> Counter[str]:
     """How often each element passes by in the steps, by the weight of its slices."""
     weights: dict[str, list[float]] = {}
     for step in sequence.steps:
-        if step.kind == "map" and not hasattr(step.part, "side"):
-            weights.setdefault(step.name, []).append(getattr(step.part, "weight", 1.0))
+        if step.kind == "map":
+            weights.setdefault(step.name, []).append(_share(sequence, step))
     return Counter({name: round(math.fsum(parts)) for name, parts in weights.items()})
+
+
+def _share(sequence: KickedSequence, step: Step) -> float:
+    """Fraction that a map is of the element of its name, which may be a slice itself."""
+    if step.part is sequence[step.name]:
+        return 1.0
+    return step.part.share if isinstance(step.part, Part) else 1.0
 
 
 def _length_in_file(sequence: KickedSequence, kind: str) -> float:
     """Lengths that the records state; where a knob drives one, its present value."""
     lattice = sequence.lattice
-    driven = {name for name, field, _ in lattice.field_expressions if field == "length"}
+    driven = {name for name, field, _ in lattice.field_expressions if "length" in field}
     return math.fsum(
         length_of(sequence[record.name])
-        if record.name in driven
+        if driven & {record.name, record.fields.get("parent_name")}
         else lattice.length_of(record.name)
         for record in lattice.records
         if record.kind == kind and sequence[record.name].isthick
@@ -200,16 +205,16 @@ def _check_row(sequence: KickedSequence, row: AuditRow) -> None:
 
 
 def _check_angle(sequence: KickedSequence, built: list[Element]) -> float:
-    bends = [element for element in built if isinstance(element, Bend)]
-    total = math.fsum(bend.angle.detach().max().item() for bend in bends)
-    sliced = math.fsum(
-        parent.angle.detach().max().item() * getattr(step.part, "weight", 1.0)
-        for step in sequence.steps
-        if step.kind == "map" and not hasattr(step.part, "side")
-        if isinstance(parent := sequence[step.name], Bend)
-    )
+    total = math.fsum(map(_angle, built))
+    sliced = math.fsum(_angle(step.part) for step in sequence.steps if step.kind == "map")
     _same(sequence, "bend angle [rad]", {"built": total, "sliced": sliced})
     return total
+
+
+def _angle(element: Element) -> float:
+    """Angle by which the reference orbit turns, rad; the largest of a batch."""
+    whole, share = whole_of(element)
+    return whole.angle.detach().max().item() * share if isinstance(whole, CurvedMagnet) else 0.0
 
 
 def _planned_kicks(sequence: KickedSequence, element: Element) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from sc_bridge.elements import Cavity, Reference
+from sc_bridge.elements.parts import whole_of
 
 from .errors import BunchError, LatticeError
 from .sequence import KickedSequence
@@ -37,11 +38,11 @@ def matched_sigma_delta(sequence: KickedSequence, twiss: Twiss, sigma_z: float) 
     BunchError
         If the bunch is longer than half the bucket.
     """
+    wholes = (whole_of(sequence[name]) for name in sequence.lattice.element_names)
     cavities = [
-        cavity
-        for name in sequence.lattice.element_names
-        if isinstance(cavity := sequence[name], Cavity)
-        if cavity.voltage.item() != 0.0
+        (cavity, share)
+        for cavity, share in wholes
+        if isinstance(cavity, Cavity) and share and cavity.voltage.item() != 0.0
     ]
     if not cavities:
         raise LatticeError(
@@ -51,7 +52,7 @@ def matched_sigma_delta(sequence: KickedSequence, twiss: Twiss, sigma_z: float) 
     if sigma_z == 0.0:
         return 0.0
     reference = sequence.reference
-    work = math.fsum(_work(cavity, reference, sigma_z) for cavity in cavities)
+    work = math.fsum(share * _work(cavity, reference, sigma_z) for cavity, share in cavities)
     square = 2.0 * work / (twiss.slip_factor * twiss.circumference)
     if not square > 0.0:
         raise LatticeError(

@@ -12,21 +12,38 @@ import torch
 from sc_bridge.elements import (
     Bend,
     Cavity,
+    Device,
     Drift,
     Element,
     LimitEllipse,
     Marker,
+    Misalignable,
     Multipole,
     Quadrupole,
+    Rotation,
+    Solenoid,
+    SRotation,
+    TimeDelay,
+    Translation,
+    UniformSolenoid,
+    VariableSolenoid,
+    XRotation,
+    XYShift,
+    YRotation,
+    ZetaShift,
 )
+from sc_bridge.elements.misalignment import ALIGNMENT
 
 from .errors import ElementError, LatticeError
+from .file_slices import build_slice
 from .knobs import FieldDriver, Knobs
-from .lattice import Lattice, Record
+from .lattice import Lattice, Record, is_slice
 from .slicing import length_of
 
 _SHARED = frozenset({"length", "model"})
 _KICKED = frozenset({"knl", "ksl", "num_multipole_kicks"})
+_SOLENOID = _KICKED | {"length", "x0", "y0", "integrator"}
+_ACTIVE = frozenset({"edge_entry_active", "edge_exit_active"})
 _EDGES = frozenset(
     f"edge_{side}_{name}"
     for side in ("entry", "exit")
@@ -61,6 +78,23 @@ _KINDS: dict[str, _Kind] = {
         {"integrator": ("adaptive", "uniform")},
     ),
     "Marker": _Kind(Marker, frozenset()),
+    "Device": _Kind(Device, _SHARED),
+    "Rotation": _Kind(Rotation, frozenset({"rot_s_rad", "rot_x_rad", "rot_y_rad", "seq"})),
+    "Solenoid": _Kind(
+        Solenoid,
+        _KICKED
+        | {"length", "ks"}
+        | {f"mult_{name}" for name in ("rot_x_rad", "rot_y_rad", "shift_x", "shift_y", "shift_s")},
+    ),
+    "SRotation": _Kind(SRotation, frozenset({"angle"})),
+    "TimeDelay": _Kind(TimeDelay, frozenset({"shift_zeta"})),
+    "Translation": _Kind(Translation, frozenset({"shift_x", "shift_y", "shift_s"})),
+    "UniformSolenoid": _Kind(UniformSolenoid, _SOLENOID | {"ks"} | _ACTIVE),
+    "VariableSolenoid": _Kind(VariableSolenoid, _SOLENOID | {"ks_profile"}),
+    "XRotation": _Kind(XRotation, frozenset({"angle"})),
+    "XYShift": _Kind(XYShift, frozenset({"dx", "dy"})),
+    "YRotation": _Kind(YRotation, frozenset({"angle"})),
+    "ZetaShift": _Kind(ZetaShift, frozenset({"dzeta"})),
     "LimitEllipse": _Kind(LimitEllipse, frozenset({"a", "b"})),
 }
 # Bookkeeping of Xsuite's files: the order is that of knl and ksl.
@@ -79,8 +113,14 @@ def build_elements(
         If a class, a field or a value has no counterpart; the message names the place.
     """
     driven = _expressions_by_field(lattice)
-    used = dict.fromkeys(lattice.element_names)
-    elements = {name: _build_element(lattice, lattice.elements[name], bend_model) for name in used}
+    elements: dict[str, Element] = {}
+    for name in dict.fromkeys(lattice.element_names):
+        record = lattice.elements[name]
+        parent = record.fields["parent_name"] if is_slice(record) else name
+        if parent not in elements:
+            elements[parent] = _build_element(lattice, lattice.elements[parent], bend_model)
+        if parent != name:
+            elements[name] = _build_slice(lattice, record, elements[parent])
     for (name, field_name), expressions in driven.items():
         if name in elements:
             _drive(lattice, elements[name], field_name, knobs, expressions)
@@ -89,6 +129,13 @@ def build_elements(
         if isinstance(element, Cavity):
             element.line_length = circumference  # pyright: ignore[reportAttributeAccessIssue]
     return elements
+
+
+def _build_slice(lattice: Lattice, record: Record, parent: Element) -> Element:
+    try:
+        return build_slice(lattice, record, parent)
+    except ElementError as error:
+        raise LatticeError(f"{lattice.place(record.name)}: {error}") from None
 
 
 def _build_element(lattice: Lattice, record: Record, bend_model: str | None) -> Element:
@@ -101,7 +148,7 @@ def _build_element(lattice: Lattice, record: Record, bend_model: str | None) -> 
         )
     fields = {}
     for name, value in record.fields.items():
-        if name in kind.fields:
+        if name in kind.fields or (name in ALIGNMENT and _can_be_misaligned(kind)):
             fields[name] = value
         else:
             _check_dropped(place, record.kind, name, value, kind.accepted)
@@ -113,6 +160,10 @@ def _build_element(lattice: Lattice, record: Record, bend_model: str | None) -> 
         raise LatticeError(f"{place}: {error}") from None
     element.name = record.name
     return element
+
+
+def _can_be_misaligned(kind: _Kind) -> bool:
+    return isinstance(kind.element, type) and issubclass(kind.element, Misalignable)
 
 
 def _check_dropped(

@@ -223,9 +223,9 @@ class _Pieces:
 
 
 def _pieces(part: Element, fractions: list[float]) -> _Pieces:
-    if isinstance(part, Slice):
-        return _Pieces((), [Slice(part.parent, part.weight * f) for f in fractions], ())
     entry, *body, exit_ = part.slices([*fractions[:-1], 1.0 - sum(fractions[:-1])])
+    if isinstance(part, Slice):  # it has no faces
+        return _Pieces((), body, ())
     return _Pieces((entry,), body, (exit_,))
 
 

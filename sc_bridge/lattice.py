@@ -176,7 +176,7 @@ class Lattice:
         """Length that an element takes along the line, m."""
         record = self.elements[name]
         if is_slice(record):
-            if not record.kind.startswith(("ThickSlice", "DriftSlice")):
+            if not record.kind.startswith(("ThickSlice", "DriftSlice", "DriftExactSlice")):
                 return 0.0
             return self.length_of(record.fields["parent_name"]) * self._number(record, "weight")
         if record.kind in THIN_WITH_LENGTH:

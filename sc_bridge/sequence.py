@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sc_bridge.elements import Bunch, Element, Reference
 from sc_bridge.elements.base import Transport, row_transport, transfer_matrix
-from sc_bridge.elements.parts import Slice
+from sc_bridge.elements.parts import Part, Slice
 from sc_bridge.elements.space_charge import (
     Field,
     SpaceCharge,
@@ -111,7 +111,9 @@ class KickedSequence(nn.Module):
         self.reference = reference or _reference_of(lattice)
         self.knobs = Knobs(lattice)
         self._by_name = build_elements(lattice, self.knobs, bend_model)
-        self.elements = nn.ModuleList(self._by_name.values())
+        # slices own no field: their parents are among the elements
+        wholes = (e for e in self._by_name.values() if not isinstance(e, Part))
+        self.elements = nn.ModuleList(wholes)
         self.steps = tuple(self._build_steps())
         if slicing is not None:
             self.slicing = settle(slicing, self)  # a rule may look at the line without kicks

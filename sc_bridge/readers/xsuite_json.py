@@ -18,6 +18,7 @@ from sc_bridge.lattice import Lattice, Record, ReferenceFields, is_slice
 
 from .files import lines_of_keys, parse_json, read_text
 from .options import ReadOptions, single_file
+from .xsuite_old_names import modernise
 from .xsuite_variables import Variables, read_variables
 
 FORMAT = "xsuite-json"
@@ -254,11 +255,12 @@ def _parent(record: Record, raw: Mapping[str, Any], source: str) -> str:
 def _record(name: str, raw: Mapping[str, Any], line: int | None, source: str) -> Record:
     entry = _entry(name, raw, source, None)
     fields = {key: value for key, value in entry.items() if key not in _NOT_FIELDS}
+    place = f"{source}:{line}" if line else source
     for key, value in fields.items():
         if not _finite(value):
-            place = f"{source}:{line}" if line else source
             raise LatticeError(f"{place}: {name}.{key} = {shorten(value)}: must be finite")
-    return Record(name, entry["__class__"], fields, line)
+    kind, fields = modernise(entry["__class__"], fields, f"{place}: {name}")
+    return Record(name, kind, fields, line)
 
 
 def _finite(value: Any) -> bool:
