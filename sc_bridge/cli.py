@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .commands import audit
+from .commands import audit, convert
 from .errors import ScBridgeError, StudyError
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--json", action="store_true", help="print results.json instead of tables")
     run.set_defaults(execute=_run)
     audit.add_parser(commands)
+    convert.add_parser(commands)
     return parser
 
 
