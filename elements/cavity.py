@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Unpack
 
 import torch
-from scipy.constants import c as C_LIGHT
 from torch import Tensor
 
-from .base import Element, Number, State
-from .drift import expanded_drift
+from .base import Number, State
 from .errors import ElementError
-from .integrators import UNIFORM, compose
-from .multipole import is_inactive
+from .misalignment import Alignment
 from .reference import Reference
+from .rf import RFElement
+from .scalars import is_active, plain
 
 
-class Cavity(Element):
+class Cavity(RFElement):
     """RF cavity: dE = |q0| voltage sin(phase + lag - 2 pi frequency zeta/(beta0 c)).
 
     The reference is not accelerated; px and py are kept, as in Xsuite.
@@ -25,7 +24,7 @@ class Cavity(Element):
     Parameters
     ----------
     length : float or Tensor, m
-        0 for a thin kick; otherwise the kick sits between two expanded drifts.
+        0 for a thin kick; otherwise the kicks sit between drifts.
     voltage : float or Tensor, V
     frequency : float or Tensor, Hz
     phase : float or Tensor, rad
@@ -36,17 +35,24 @@ class Cavity(Element):
         Adds harmonic times the revolution frequency beta0 c/line_length.
     line_length : float or Tensor, m, optional
         Circumference, for `harmonic`; set when a lattice is built.
+    absolute_time : bool
+        Only False: a bunch here has no time of day, and every turn sees the same phase.
     num_kicks : int
         0 is one kick.
-    model : {"adaptive", "drift-kick-drift-expanded"}
+    model : {"adaptive", "drift-kick-drift-expanded", "drift-kick-drift-exact", ...}
+        "adaptive" is expanded; Xsuite's other names are the exact drift.
+    integrator : {"adaptive", "teapot", "uniform", "yoshida-4", "yoshida-6", "yoshida-8"}
+        "adaptive" is "uniform".
 
     Raises
     ------
     ElementError
-        If the model is unknown, or `harmonic` is used without a circumference.
-    """
+        If the model is unknown, `absolute_time` is wanted, or `harmonic` is used without a
+        circumference.
 
-    isthick = True
+    Validity: no transverse focusing and no change of the reference; a linac's structure is a
+    `LinacCavity`.
+    """
 
     def __init__(
         self,
@@ -57,18 +63,19 @@ class Cavity(Element):
         lag: Number = 0.0,
         harmonic: Number = 0.0,
         line_length: Number = 0.0,
+        absolute_time: bool = False,
         num_kicks: int = 0,
-        model: Literal["adaptive", "drift-kick-drift-expanded"] = "adaptive",
+        model: str = "adaptive",
+        integrator: str = "adaptive",
+        **alignment: Unpack[Alignment],
     ) -> None:
-        super().__init__()
-        self._check_choice("model", model, "adaptive", "drift-kick-drift-expanded")
+        super().__init__(**alignment)
         if torch.as_tensor(frequency).any() and torch.as_tensor(harmonic).any():
             raise ElementError(
                 f"Cavity: frequency = {frequency} Hz and harmonic = {harmonic}: give one of them"
             )
-        self._check_count("num_kicks", num_kicks)
-        self.model = model
-        self.num_kicks = num_kicks
+        refuse_absolute_time(self.label, absolute_time)
+        self._choose(num_kicks, model, integrator)
         self._register(
             length=length,
             voltage=voltage,
@@ -79,45 +86,40 @@ class Cavity(Element):
             line_length=line_length,
         )
 
-    def body(self, state: State, reference: Reference, weight: float) -> State:
-        def drift(state: State, fraction: float) -> State:
-            return expanded_drift(state, reference, self._aligned("length", state.x) * fraction)
-
-        def kick(state: State, fraction: float) -> State:
-            return self._kick(state, reference, fraction)
-
-        if is_inactive(self.length):
-            return kick(state, weight)
-        kicks = max(1, math.ceil(self.num_kicks * abs(weight)))
-        return compose(state, drift, kick, weight, UNIFORM, kicks)
-
-    def coast(self, state: State, reference: Reference) -> State:
-        return expanded_drift(state, reference, self._aligned("length", state.x))
+    def kick(self, state: State, reference: Reference, weight: float) -> State:
+        strength = plain(self._aligned("voltage", state.x)) * weight
+        # a particle of the reference's charge gains |q0| V, a pzeta of that over beta0 P0
+        strength = strength * reference.q0.abs() / (reference.beta0 * reference.p0c)
+        phase = self._phase(state, reference)
+        return state._replace(pzeta=state.pzeta + strength * torch.sin(phase))
 
     def wave_number(self, reference: Reference) -> Tensor:
         """RF phase advance per zeta, 2 pi f/(beta0 c), rad/m, (...)."""
-        return self._wave_number(reference, self.frequency, self.harmonic, self.line_length)
+        wave = super().wave_number(reference)
+        if is_active(self.harmonic):
+            wave = wave + self._harmonic_wave(self.harmonic, self.line_length)
+        return wave
 
-    def _wave_number(
-        self,
-        reference: Reference,
-        frequency: Tensor,
-        harmonic: Tensor,
-        line_length: Tensor,
-    ) -> Tensor:
-        wave = frequency / (reference.beta0 * C_LIGHT)
-        if not is_inactive(harmonic):
-            if not bool((line_length > 0).all()):
-                raise ElementError(
-                    f"{self.label}: harmonic = {self.harmonic.tolist()} needs the circumference: "
-                    "give line_length, or use frequency"
-                )
-            wave = wave + harmonic / line_length
-        return 2.0 * math.pi * wave
+    def _wave_number(self, state: State, reference: Reference) -> Number:
+        wave = super()._wave_number(state, reference)
+        if is_active(self.harmonic):
+            fields = (self._aligned(name, state.x) for name in ("harmonic", "line_length"))
+            wave = wave + self._harmonic_wave(*fields)
+        return wave
 
-    def _kick(self, state: State, reference: Reference, fraction: float) -> State:
-        voltage, phase, lag = (self._aligned(n, state.x) for n in ("voltage", "phase", "lag"))
-        rf = (self._aligned(n, state.x) for n in ("frequency", "harmonic", "line_length"))
-        angle = phase + torch.deg2rad(lag) - self._wave_number(reference, *rf) * state.zeta
-        energy = reference.q0.abs() * voltage * fraction * torch.sin(angle)
-        return state._replace(pzeta=state.pzeta + energy / (reference.beta0 * reference.p0c))
+    def _harmonic_wave(self, harmonic: Tensor, line_length: Tensor) -> Tensor:
+        if not bool((line_length > 0).all()):
+            raise ElementError(
+                f"{self.label}: harmonic = {self.harmonic.tolist()} needs the circumference: "
+                "give line_length, or use frequency"
+            )
+        return 2.0 * math.pi * harmonic / line_length
+
+
+def refuse_absolute_time(label: str, absolute_time: bool) -> None:
+    """Raise if an element is to follow the time of day."""
+    if absolute_time:
+        raise ElementError(
+            f"{label}: absolute_time = {absolute_time}: a bunch has no time of day here: "
+            "put the phase at the bunch's arrival into `phase`"
+        )

@@ -54,6 +54,18 @@ def arcsine_ratio(u: Tensor) -> Tensor:
     return torch.where(small, series, torch.asin(safe) / safe)
 
 
+def arcsinh_ratio(u: Tensor) -> Tensor:
+    """asinh(u)/u, analytic at 0."""
+    small = u.abs() < 0.03
+    safe = torch.where(small, 1.0, u)
+    square = torch.where(small, u, 0.0) ** 2
+    # the series of asin(u)/u with alternating signs
+    series = 1.0 - square * (
+        1 / 6 - square * (3 / 40 - square * (5 / 112 - square * (35 / 1152 - square * 63 / 2816)))
+    )
+    return torch.where(small, series, torch.asinh(safe) / safe)
+
+
 def _series(u: Tensor, shift: int) -> Tensor:
     """Sum of (-u)^n / (2 n + shift)!, by Horner."""
     result = torch.full_like(u, 1.0 / math.factorial(2 * _TERMS + shift))

@@ -24,8 +24,15 @@ PUBLIC = {
         TrackResult Twiss UnitError Yoshida gaussian periodic_twiss read_lattice reference track
     """,
     "sc_bridge.elements": """
-        Aperture Bend Bunch Cavity Drift Edge Element Inverse LimitEllipse Marker Multipole Quadrupole Reference
-        Slice State
+        Aperture Bend Bunch Cavity CrabCavity Device DipoleEdge Drift DriftExact
+        DriftSlice Edge Element Elens FirstOrderTaylorMap Inverse LimitEllipse
+        LimitPolygon LimitRacetrack LimitRect LimitRectEllipse LinacCavity LineSegmentMap
+        LongitudinalLimitRect Magnet Marker Misalignable Multipole MultipoleEdge
+        NonLinearLens Octupole Quadrupole RBend RFMultipole Reference
+        ReferenceEnergyChange ReferenceEnergyIncrease Rotation SRotation
+        SecondOrderTaylorMap Sextupole Slice Solenoid State ThinSlice TimeDelay
+        Translation UniformSolenoid VariableSolenoid Wedge Wire XRotation XYShift
+        YRotation ZetaShift
     """,
     "sc_bridge.memory": """
         Law Measurement fit measure
