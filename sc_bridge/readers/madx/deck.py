@@ -62,7 +62,7 @@ class Deck:
     line_places: dict[str, str] = field(default_factory=dict)
     beams: dict[str, dict[str, Attribute]] = field(default_factory=dict)  # "" is the default one
     beam_places: dict[str, str] = field(default_factory=dict)
-    entries: int = 0  # of lines, those from arguments too
+    entries: int = 0  # of lines, from arguments
     used: str | None = None
     arc_of_rbend: bool = True  # option, rbarc: the length of an rbend is its chord
 

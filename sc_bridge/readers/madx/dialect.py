@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from sc_bridge.errors import ExpressionError
-from sc_bridge.expressions import Call, Dialect, Expression
+from sc_bridge.expressions import Call, Dialect, Expression, Variable
 from sc_bridge.expressions.algebra import subtract
 from sc_bridge.readers.statements import StatementSyntax
 
@@ -39,14 +39,16 @@ CONSTANTS: dict[str, float] = {
     "prad": _RADIUS * _ELECTRON / _PROTON,
 }
 
-_RANDOM = ("ranf", "gauss", "tgauss", "user0", "user1", "user2", "user3", "table", "exist")
+# Functions whose value depends on a run; a variable of that name stands for it, so that only
+# what needs the value is refused.
+_OF_A_RUN = ("ranf", "gauss", "tgauss", "user0", "user1", "user2", "user3", "table", "exist")
 
 
-def _refused(name: str) -> object:
-    def refuse(*arguments: Expression) -> Expression:
-        raise ExpressionError(f"the value of {name}() is not in the file")
+def _of_a_run(name: str) -> Callable[..., Expression]:
+    def stand_in(*arguments: Expression) -> Expression:
+        return Variable(f"{name}()")
 
-    return refuse
+    return stand_in
 
 
 def _fraction(x: Expression) -> Expression:
@@ -54,7 +56,7 @@ def _fraction(x: Expression) -> Expression:
     return subtract(x, Call("trunc", (x,)))
 
 
-FUNCTIONS = {
+FUNCTIONS: dict[str, str | Callable[..., Expression]] = {
     name: name
     for name in (
         "sqrt", "log", "log10", "exp", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh",
@@ -64,7 +66,7 @@ FUNCTIONS = {
 
 DIALECT = Dialect(
     "MAD-X",
-    functions=FUNCTIONS | {"frac": _fraction} | {name: _refused(name) for name in _RANDOM},  # pyright: ignore[reportArgumentType]
+    functions=FUNCTIONS | {"frac": _fraction} | {name: _of_a_run(name) for name in _OF_A_RUN},
     constants=CONSTANTS,
     names=NAME,
     references=rf"{NAME}\s*->\s*[A-Za-z_]\w*",

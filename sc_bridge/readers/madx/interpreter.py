@@ -27,7 +27,7 @@ from .dialect import NAME, SYNTAX
 from .lines import read_line
 from .variables import parse, split_assignment
 
-MAX_EXECUTED = 200_000  # statements inside of loops and macros
+MAX_EXECUTED = 30_000  # statements inside of loops and macros
 MAX_NESTING = 50  # of blocks, macros and calls in each other
 
 

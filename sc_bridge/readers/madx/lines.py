@@ -11,7 +11,7 @@ from sc_bridge.readers.statements import split_list
 from .deck import Deck
 
 MAX_BRACKETS = 50  # in each other
-MAX_ENTRIES = 200_000  # of all lines; arguments can make more of them than the file has
+MAX_ENTRIES = 20_000  # that come from arguments; the file may have any number of its own
 _ENTRY = re.compile(r"(?P<sign>-?)\s*((?P<count>\d+)\s*\*)?\s*(?P<minus>-?)\s*(?P<body>.+)", re.S)
 _CALLED = re.compile(r"(?P<name>[A-Za-z_][\w.$]*)\s*\((?P<args>.*)\)\Z", re.S)
 
@@ -38,9 +38,6 @@ def _items(deck: Deck, text: str, place: str, depth: int) -> list[Item]:
 
 
 def _item(deck: Deck, text: str, place: str, depth: int) -> Item:
-    deck.entries += 1
-    if deck.entries > MAX_ENTRIES or len(text) > MAX_ENTRIES * 10:
-        raise LatticeError(f"{place}: more than {MAX_ENTRIES} entries of lines")
     match = _ENTRY.match(text)
     if match is None:
         raise LatticeError(f"{place}: {text!r} is not understood")
@@ -74,4 +71,8 @@ def _called(deck: Deck, called: re.Match[str], place: str, depth: int) -> list[I
     filled = re.sub(
         r"[A-Za-z_][\w.$]*", lambda m: values.get(m[0].lower(), m[0]), body.strip()[1:-1]
     )
-    return _items(deck, filled, place, depth + 1)
+    items = _items(deck, filled, place, depth + 1)
+    deck.entries += len(items)
+    if deck.entries > MAX_ENTRIES or len(filled) > 10 * MAX_ENTRIES:
+        raise LatticeError(f"{place}: more than {MAX_ENTRIES} entries from lines with arguments")
+    return items

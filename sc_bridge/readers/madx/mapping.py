@@ -36,11 +36,7 @@ def read_element(view: View) -> None:
 
 
 def _drift_like(view: View) -> None:
-    """Emit a drift, or a marker where there is no length."""
-    if view.element.type != "drift" and view("l") == ZERO:
-        view.emit("Marker")
-    else:
-        view.emit("Drift", length=view("l"))
+    view.emit("Drift" if view.element.type == "drift" else "Device", length=view("l"))
     view.ignore("tilt", "lrad")
 
 

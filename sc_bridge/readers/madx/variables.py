@@ -88,18 +88,23 @@ class Variables:
         if name in CONSTANTS or name in self.constants:
             self.losses.warn(place, f"{name!r} is a constant and keeps its value")
             return
+        found = tree if live and "int" not in kind else self._now(tree, place)
         for table in (self.values, self.deferred, self.unknown):
             table.pop(name, None)
-        if live and "int" not in kind and not isinstance(tree, Number):
-            self.deferred[name] = tree
+        if isinstance(found, NoValue):
+            self.unknown[name] = found
+        elif isinstance(found, Number):
+            self.values[name] = float(int(found.value)) if "int" in kind else found.value
         else:
-            try:
-                value = self.evaluate(tree, place)
-                self.values[name] = float(int(value)) if "int" in kind else value
-            except ExpressionError as error:
-                self.unknown[name] = NoValue(str(error))
+            self.deferred[name] = found
         if "const" in kind:
             self.constants.add(name)
+
+    def _now(self, tree: Expression, place: str) -> Number | NoValue:
+        try:
+            return Number(self.evaluate(tree, place))
+        except ExpressionError as error:
+            return NoValue(str(error))
 
     def forget(self, name: str, reason: str) -> None:
         """Make a variable one whose value cannot be known."""
@@ -163,6 +168,8 @@ class Known(dict[str, Value]):
         if name in self.variables.unknown:
             reason = self.variables.unknown[name].reason
             raise ExpressionError(f"variable {name!r} has no value ({reason})")
+        if name.endswith("()"):
+            raise ExpressionError(f"the value of {name} is not in the file")
         self.variables.losses.warn(self.place, f"{name!r} is not defined: 0 is used, as in MAD-X")
         return 0.0
 
