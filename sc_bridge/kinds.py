@@ -1,0 +1,82 @@
+"""What is built from each Xsuite class: keywords of a constructor are the fields of a file."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_args, get_type_hints
+
+from sc_bridge import elements
+from sc_bridge.elements import Element, Marker
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is built from one Xsuite class: the element, its fields, and what may be dropped."""
+
+    element: Callable[..., Element]
+    fields: frozenset[str]
+    # fields of Xsuite whose stated value changes nothing here
+    accepted: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    # fields that follow from the others
+    derived: frozenset[str] = frozenset()
+    # its fields say what it records, not what it does
+    only_records: bool = False
+
+
+def keywords(element: type[Element]) -> frozenset[str]:
+    """Names of all keywords of a class of elements, those of its `**` included."""
+    names = []
+    for name, parameter in inspect.signature(element).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            hints = get_type_hints(element.__init__, include_extras=True)
+            names += [key for entry in get_args(hints[name]) for key in get_type_hints(entry)]
+        else:
+            names.append(name)
+    return frozenset(names)
+
+
+_BODY_OF_BEND = {"k0_from_h": (True,)}
+_ACCEPTED: dict[str, dict[str, tuple[Any, ...]]] = {
+    "Bend": _BODY_OF_BEND,
+    "RBend": _BODY_OF_BEND,
+    "Magnet": _BODY_OF_BEND,
+}
+_DERIVED = {
+    "RBend": frozenset({"length"}),
+    "LimitPolygon": frozenset({"x_normal", "y_normal", "resc_fac", "svg"}),
+    "Elens": frozenset({"polynomial_order"}),
+}
+# classes of ours that are parts of others, or their bases
+_NO_RECORDS = {"Aperture", "DriftSlice", "Edge", "Element", "Inverse", "Misalignable", "Slice"} | {
+    "ThinSlice"
+}
+_MONITORS = (
+    "BeamPositionMonitor",
+    "BeamProfileMonitor",
+    "BeamSizeMonitor",
+    "BeamStatsMonitor",
+    "LastTurnsMonitor",
+    "MultiElementMonitor",
+    "ParticlesMonitor",
+)
+# Xsuite's older names of values
+OLD_VALUES = {("integrator", "yoshida4"): "yoshida-6"}
+
+
+def _kinds() -> dict[str, Kind]:
+    kinds = {name: Kind(Marker, frozenset(), only_records=True) for name in _MONITORS}
+    for name, value in vars(elements).items():
+        if name in _NO_RECORDS or not (isinstance(value, type) and issubclass(value, Element)):
+            continue
+        kinds[name] = Kind(
+            value,
+            keywords(value),
+            _ACCEPTED.get(name, {}),
+            _DERIVED.get(name, frozenset()),
+        )
+    return kinds
+
+
+KINDS = _kinds()
