@@ -18,7 +18,7 @@ from torch import Tensor
 from .. import sums
 from ..bunch import Bunch
 from ..errors import SpaceChargeError
-from .mapping import all_alive, map_by_loop
+from .mapping import all_alive, mapped
 
 # Largest share of a beam's rms size by which the flight may move its particles.
 LARGEST_SHIFT = 0.1
@@ -86,7 +86,7 @@ def at_one_place(bunch: Bunch, snapshot: Snapshot, kicked: Bunch) -> Bunch:
     return bunch.replace(coordinates=coordinates)
 
 
-@torch.library.custom_op("sc_bridge::space_charge_refuse_long_flights", mutates_args=())
+@mapped("sc_bridge::space_charge_refuse_long_flights")
 def _refuse_long_flights(position: Tensor, shift: Tensor, alive: Tensor, name: str) -> Tensor:
     offset = position - sums.plain_mean(position, alive).unsqueeze(-1)
     size = sums.plain_mean(offset**2, alive).sqrt()
@@ -98,6 +98,3 @@ def _refuse_long_flights(position: Tensor, shift: Tensor, alive: Tensor, name: s
             'use transform="none"'
         )
     return moved
-
-
-map_by_loop(_refuse_long_flights)

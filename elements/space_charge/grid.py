@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .. import sums
 from ..errors import SpaceChargeError
-from .mapping import map_by_loop
+from .mapping import mapped
 from .settings import Range, Shape, SpaceCharge
 
 CellSize: TypeAlias = tuple[float, float, float] | Tensor
@@ -101,7 +101,7 @@ def check_inside(inside: Tensor, grid: Grid) -> None:
     _check_inside(inside, grid.alive, grid.cell_size, list(grid.nodes))
 
 
-@torch.library.custom_op("sc_bridge::space_charge_check_inside", mutates_args=())
+@mapped("sc_bridge::space_charge_check_inside")
 def _check_inside(
     inside: Tensor, alive: Tensor | None, cell_size: Tensor, nodes: Sequence[int]
 ) -> Tensor:
@@ -109,9 +109,6 @@ def _check_inside(
     living = inside.numel() if alive is None else int(alive.sum())
     refuse_outside(int(outside), living, nodes, cell_size)
     return outside
-
-
-map_by_loop(_check_inside)
 
 
 def half_width(nodes: Sequence[int], like: Tensor) -> Tensor:
@@ -152,14 +149,13 @@ def grid_around(
     with torch.no_grad():
         mask = None if alive is None else alive.unsqueeze(-2)
         centre = sums.plain_mean(position.to(settings.field_dtype or position.dtype), mask)
-        if cell_size is None:
-            if mask is not None:
-                position = torch.where(mask, position, centre.to(position.dtype).unsqueeze(-1))
-            lowest, highest = sums.span(position.detach())
-            cell_size = _ladder_cell_size(
-                lowest, highest, centre.detach(), gamma0.detach(), list(nodes)
-            )
-        return Grid(nodes, cell_size, centre.to(torch.float64), alive, shape)
+        if cell_size is not None:
+            return Grid(nodes, cell_size, centre.to(torch.float64), alive, shape)
+        if mask is not None:
+            position = torch.where(mask, position, centre.to(position.dtype).unsqueeze(-1))
+        lowest, highest = sums.span(position.detach())
+        size = _ladder_cell_size(lowest, highest, centre.detach(), gamma0.detach(), list(nodes))
+        return Grid(nodes, size, centre.to(torch.float64), alive, shape)
 
 
 def _fixed_grid(
@@ -173,7 +169,7 @@ def _fixed_grid(
     return Grid(settings.grid, size * stretch, centre, alive, settings.shape, follows=False)
 
 
-@torch.library.custom_op("sc_bridge::space_charge_ladder", mutates_args=())
+@mapped("sc_bridge::space_charge_ladder")
 def _ladder_cell_size(
     lowest: Tensor, highest: Tensor, centre: Tensor, gamma0: Tensor, nodes: Sequence[int]
 ) -> Tensor:
@@ -191,9 +187,6 @@ def _ladder_cell_size(
     size = torch.maximum(size, FLATTEST * size.amax(-1, keepdim=True))
     size = torch.where(size > 0, size, POINT_CELL)
     return torch.exp2(torch.ceil(RUNGS_PER_OCTAVE * torch.log2(size)) / RUNGS_PER_OCTAVE)
-
-
-map_by_loop(_ladder_cell_size)
 
 
 def checked_cell_size(cell_size: CellSize, like: Tensor) -> Tensor:

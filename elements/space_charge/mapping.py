@@ -4,15 +4,20 @@ The choice of a grid, the check that particles are inside it, and the cached Gre
 depend on values, which a mapped tensor does not show. As operators with a rule they see the
 plain tensors of one index after the other; no gradient flows through any of them.
 
-Cost: one call per index of the mapped dimension.
+Cost: one call per index of the mapped dimension; without a transform, that of the function.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def transforms_active() -> bool:
@@ -23,6 +28,23 @@ def transforms_active() -> bool:
 def all_alive(alive: Tensor) -> bool:
     """Whether no particle is lost; False where a transform may hide it."""
     return not transforms_active() and bool(alive.all())
+
+
+def mapped(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a function of detached tensors run under transforms, as the operator `name`."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        operator = torch.library.custom_op(name, function, mutates_args=())
+        map_by_loop(operator)
+
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            chosen: Any = operator if transforms_active() else function
+            return chosen(*args, **kwargs)
+
+        return call
+
+    return decorate
 
 
 def map_by_loop(operator: Any) -> None:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from .green import green_transform
-from .mapping import map_by_loop, transforms_active
+from .mapping import mapped, transforms_active
 
 # e/(4 pi eps0), V m: the potential of an elementary charge at 1 m.
 ELEMENTARY_POTENTIAL = scipy.constants.e / (4.0 * math.pi * scipy.constants.epsilon_0)
@@ -89,15 +89,12 @@ def scaled_potential(charge: Tensor, cell_size: Tensor) -> Tensor:
     return convolve(charge.to(dtype), transform).to(charge.dtype)
 
 
-@torch.library.custom_op("sc_bridge::space_charge_green_transform", mutates_args=())
+@mapped("sc_bridge::space_charge_green_transform")
 def _mapped_transform(
     cell_size: Tensor, nodes: Sequence[int], dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     nx, ny, nz = nodes
     return green_transform((nx, ny, nz), cell_size, dtype, device)
-
-
-map_by_loop(_mapped_transform)
 
 
 def potential(charge: Tensor, cell_size: Tensor, gamma0: float | Tensor = 1.0) -> Tensor:

@@ -35,22 +35,20 @@ class SpaceCharge:
         "fused" has the adjoint written by hand, and C kernels on the CPU; where only plain
         operations work (forward mode, `torch.func`, second derivatives) it falls back to
         them. "plain" always uses them.
-
     shape : {"cic", "tsc"}
         Cloud-in-cell, or the quadratic triangular-shaped cloud: its forces are smooth, so
-        that gradients are continuous, for 27 nodes a particle instead of 8: about twice
+        that gradients are continuous, for 27 nodes a particle instead of 8 and about twice
         the time on particles.
     x_range, y_range, z_range : tuple of float, m, optional
         First and last node of a grid that stays where it is, in x, y and zeta; all three or
         none. By default the grid follows the bunch.
-
     transform : {"none", "ballistic"}
         Positions as they are (as Cheetah and xfields take them), or at the time of the
         reference, for short bunches of large divergence; an error where that is wrong.
     field_dtype : None or torch.float64
         `torch.float64` computes deposit, solve and gather in float64 for a float32 bunch too,
         for pancakes so flat that neighbouring nodes differ by float32's rounding. By default
-        the bunch's own.
+        the bunch's own, but for the solve of pancakes (see `poisson.dtype_of_solve`).
 
     Cost: "fused" keeps the 6 coordinates of every particle, which the state shares, and one
     number a node (of `field_dtype`) for the backward pass; "plain" about 400 bytes a particle

@@ -53,12 +53,13 @@ def run(case: dict[str, Any]) -> np.ndarray:
 
 
 def moments(rows: np.ndarray) -> dict[str, Any]:
-    """Rms sizes x, y, t and emittances of the three planes, and the number of particles."""
+    """Rms sizes x, y, t, rms momenta and emittances of the three planes, number of particles."""
     covariance = np.cov(rows, ddof=0)
     blocks = [covariance[k : k + 2, k : k + 2] for k in (0, 2, 4)]
     return {
         "n": rows.shape[1],
         "sizes": [float(np.sqrt(block[0, 0])) for block in blocks],
+        "momenta": [float(np.sqrt(block[1, 1])) for block in blocks],
         "emittances": [float(np.sqrt(max(np.linalg.det(block), 0.0))) for block in blocks],
     }
 

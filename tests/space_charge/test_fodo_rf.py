@@ -22,7 +22,8 @@ import torch
 from sc_bridge.elements import Bunch, Cavity, Drift, Quadrupole, Reference
 from sc_bridge.elements.space_charge import SpaceCharge, space_charge_kick
 from space_charge.bunches import PROTON_MASS, uniform_ball
-from space_charge.test_benchmarks import assert_near, bunch_of, sizes, with_exact_moments
+from space_charge.published import bunch_of, with_exact_moments
+from space_charge.test_benchmarks import SINGLE_PRECISION, assert_near, sizes
 
 SIZES = (9.84722273e-4, 6.96967278e-4, 4.486799242214e-3)  # rms x, y, t
 STATIONARY = 0.036  # ImpactX's, for as many particles
@@ -134,6 +135,10 @@ def test_cold_bunch_in_a_fodo_cell_with_rf_is_stationary(cold: Bunch):
     assert_near(sizes(out), SIZES, STATIONARY)
     for emittance in (out.gemitt_x, out.gemitt_y, out.gemitt_zeta):
         assert emittance < COLD
+    single = cold.to(torch.float32)
+    single = track(single, cell(cold.reference), SpaceCharge(grid=(32, 32, 32)))
+    assert single.coordinates.dtype == torch.float32
+    assert_near(sizes(single), sizes(out), SINGLE_PRECISION)
 
 
 def test_without_charge_the_same_bunch_is_not_stationary(cold: Bunch):

@@ -58,7 +58,7 @@ COMMON_FLAGS = ("-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "
 # Tried in this order until one compiles: not every compiler knows these.
 OPTIONAL_FLAGS = (("-march=native", "-fopenmp"), ("-fopenmp",), ("-march=native",), ())
 
-# name: (what it returns, [(argument, type)]); * is a pointer, REAL the precision.
+# name: (what it returns, arguments as name:type); * is a pointer, REAL the precision.
 Signatures: TypeAlias = dict[str, tuple[str | None, str]]
 PARTICLE_MESH: Signatures = {
     "deposit": (
