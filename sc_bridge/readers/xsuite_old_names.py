@@ -10,8 +10,6 @@ from sc_bridge.errors import LatticeError
 _UNDERSCORED = frozenset(
     f"_{name}" for name in ("shift_x", "shift_y", "shift_s", "rot_x_rad", "rot_y_rad", "rot_s_rad")
 ) | {"_rot_s_rad_no_frame"}
-# integrators of order six were called after the number of their stages
-_INTEGRATORS = {"yoshida4": "yoshida-6"}
 # thin magnets of one component: what they know of knl
 _THIN_MAGNETS = {"SimpleThinBend": slice(0, 1), "SimpleThinQuadrupole": slice(1, 2)}
 # sine and cosine of an angle, the field that it is today, and its unit in rad
@@ -40,9 +38,6 @@ def modernise(kind: str, fields: dict[str, Any], place: str) -> tuple[str, dict[
             angle = _angle(fields.pop(sine, 0.0), fields.pop(cosine, 1.0), sine, cosine, place)
             _rename(fields, f"{sine}, {cosine}", name, angle / unit, place)
             fields.pop("tan_angle", None)
-    integrator = fields.get("integrator")
-    if isinstance(integrator, str) and integrator in _INTEGRATORS:
-        fields["integrator"] = _INTEGRATORS[integrator]
     if kind in _THIN_MAGNETS:
         known = _THIN_MAGNETS[kind]
         strengths = fields.get("knl", [])
