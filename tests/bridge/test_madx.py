@@ -88,7 +88,8 @@ ARITHMETIC = {
     "if": "a=2; if (a>1) {b=1;} elseif (a>0) {b=2;} else {b=3;}if (a<>2 || 0>1) {c=1;} else {c=2;}",
     "elseif": "a=0.5; if (a>1) {b=1;} elseif (a>0 && a<1) {b=2;} else {b=3;} c = b;",
     "while": "a = 0; b = 1; while (a < 5) {a = a + 1; b = b*2;} c = b;",
-    "macro": "a = 1; m(x,yy): macro = {axx = yy; b.x = 2*yy;}; n = 4; exec, m(1, 7); exec, m($n, 3);",
+    "macro": "a = 1; m(x,yy): macro = {axx = yy; b.x = 2*yy;}; n = 4;"
+    "exec, m(1, 7); exec, m($n, 3);",
     "commands that do nothing here": "a=1; option, -echo; set, format='12.6f'; print, text='x';"
     " value, a; system, 'true'; title, \"t\"; b=2;",
     "stop": "a = 1; stop; a = 2;",

@@ -63,7 +63,7 @@ def aperture_of(view: View) -> None:
 
 
 def _values(view: View, key: str) -> list[float]:
-    return [view.value_of(tree, key) for tree in view.items(key)]
+    return [view.value_of(tree, key) for tree in view.all_items(key)]
 
 
 def _named(view: View) -> tuple[str, Shape] | None:

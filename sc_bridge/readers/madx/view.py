@@ -54,13 +54,18 @@ class View:
 
     def items(self, key: str) -> list[Expression]:
         """Trees of a list, trailing zeros left out; a number is a list of one."""
+        trees = self.all_items(key)
+        while trees and trees[-1] == ZERO:
+            trees.pop()
+        return trees
+
+    def all_items(self, key: str) -> list[Expression]:
+        """Trees of a list; a number is a list of one."""
         self._taken.add(key)
         value = self.element.attributes.get(key, [])
         if isinstance(value, (str, NoValue)):
             raise LatticeError(f"{self.place}: {self.name}.{key} must be a list of numbers")
         trees = list(value) if isinstance(value, list) else [value]
-        while trees and trees[-1] == ZERO:
-            trees.pop()
         if len(trees) > _HIGHEST_ORDER:
             raise LatticeError(
                 f"{self.place}: {self.name}.{key} has {len(trees)} components, "
