@@ -65,6 +65,7 @@ class Element(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.name = None
+        self.stands_for: str | None = None
         self._drivers: dict[str, Driver] = {}
         self._ranks: dict[str, int] = {}
 
@@ -229,8 +230,8 @@ class Element(nn.Module):
 
     @property
     def kind(self) -> str:
-        """Name of the Xsuite class that this is."""
-        return type(self).__name__
+        """Name of the Xsuite class that this is, or that it stands for."""
+        return self.stands_for or type(self).__name__
 
     @property
     def label(self) -> str:

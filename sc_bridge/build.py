@@ -79,6 +79,8 @@ def _build_element(lattice: Lattice, record: Record, bend_model: str | None) -> 
     except (ElementError, TypeError, ValueError) as error:
         raise LatticeError(f"{place}: {error}") from None
     element.name = record.name
+    if kind.only_records:
+        element.stands_for = record.kind
     return element
 
 

@@ -58,7 +58,9 @@ def test_old_names_of_integrators_mean_the_new_ones():
 
 def test_monitors_are_markers_whatever_they_record():
     monitor = lattice_of("ParticlesMonitor", n_records=7, data={"x": [1.0]}, stop_at_turn=3)
-    assert isinstance(KickedSequence(monitor)["a"], Marker)
+    sequence = KickedSequence(monitor)
+    assert isinstance(sequence["a"], Marker)
+    assert [row.type for row in sequence.audit().rows] == ["ParticlesMonitor"]
 
 
 @pytest.mark.parametrize(("kind", "name", "kwargs"), CASES, ids=CASE_IDS)
