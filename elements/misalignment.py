@@ -147,11 +147,12 @@ class Misalignable(Element):
         )
         tilted = about_s(tilt) if is_active(tilt) else Pose()
         moved = Pose(shift=(dx, dy, ds))
-        if any(map(is_active, (pitch, yaw, roll))):
-            moved = moved.then(about_y(yaw)).then(about_x(pitch)).then(about_s(roll))
-        elif not any(map(is_active, (dx, dy, ds))):
-            return tilted
+        is_turned = any(map(is_active, (pitch, yaw, roll)))
         length, h = self._arc(like)
+        if not is_turned and (not is_active(h) or not any(map(is_active, (dx, dy, ds)))):
+            return moved.then(tilted)
+        if is_turned:
+            moved = moved.then(about_y(yaw)).then(about_x(pitch)).then(about_s(roll))
         to_anchor = along_arc(anchor - length * place, h)
         # the reference orbit bends in the tilted plane
         to_anchor = tilted.then(to_anchor).then(tilted.inverse())
