@@ -35,7 +35,7 @@ PUBLIC = {
         YRotation ZetaShift
     """,
     "sc_bridge.memory": """
-        Law Measurement fit measure
+        Law Measurement Plan fit measure plan
     """,
 }
 

@@ -9,7 +9,8 @@ import resource
 import sys
 import weakref
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -24,15 +25,15 @@ class SavedBytes:
     """Context that counts the bytes of storages that autograd keeps at once.
 
     A storage that several operations save counts once, and no longer than it is kept.
-    `count` is the most that was kept at any time, in bytes, without the storages of the
-    tensors `held`, which the caller keeps anyway.
+    `count` is the most that was kept at any time, and `now` what is kept at present, in bytes,
+    without the storages of the tensors `held`, which the caller keeps anyway.
 
     Cost: a look at every saved tensor; none is copied.
     """
 
     def __init__(self, held: Iterable[Tensor] = ()) -> None:
         self.count = 0
-        self._now = 0
+        self.now = 0
         self._held = {tensor.untyped_storage().data_ptr() for tensor in held}
         self._users: Counter[int] = Counter()
         self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda kept: kept.tensor)
@@ -44,8 +45,8 @@ class SavedBytes:
             return _Kept(tensor)
         self._users[place] += 1
         if self._users[place] == 1:
-            self._now += size
-            self.count = max(self.count, self._now)
+            self.now += size
+            self.count = max(self.count, self.now)
         kept = _Kept(tensor)
         weakref.finalize(kept, self._release, place, size).atexit = False
         return kept
@@ -53,7 +54,7 @@ class SavedBytes:
     def _release(self, place: int, size: int) -> None:
         self._users[place] -= 1
         if self._users[place] == 0:
-            self._now -= size
+            self.now -= size
 
     def __enter__(self) -> SavedBytes:
         self._hooks.__enter__()
@@ -72,7 +73,7 @@ class _Kept:
     """A saved tensor; lives as long as autograd needs it."""
 
     def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
+        self.tensor = tensor.detach()  # an output would hold its own node, and never go
 
 
 def peak_resident() -> int:
@@ -116,6 +117,18 @@ def _status(key: str) -> int:
     if found is None:
         raise OSError(f"{_STATUS}: no {key}")
     return int(found[1]) * 1024
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep Python from collecting garbage, which would come at another moment in every run."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _give_back_free_memory() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from sc_bridge.elements import Bunch
 from ..adjoint import StoreStates, track
 from ..adjoint.protocol import Adjoint
 from ..sequence import KickedSequence
-from .footprint import ResidentRise, SavedBytes
+from .footprint import ResidentRise, SavedBytes, uncollected
 from .trace import AllocationTrace
 
 
@@ -155,8 +154,7 @@ def observe(
     if device.type == "cuda":
         return _observe_cuda(forward, wanted, held)
     saved = SavedBytes(held)
-    gc.collect()  # what others left must not be released meanwhile
-    with AllocationTrace(device) as trace:
+    with uncollected(), AllocationTrace(device) as trace:
         with saved:
             out = forward()
         trace.mark("backward")

@@ -12,9 +12,12 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import torch
+from torch._C._autograd import DeviceType
 from torch.autograd.profiler import profile, record_function
 
 _MARK = "sc_bridge.memory: "
+# What the C kernels call their field solve in a profile.
+SOLVE = "sc_bridge::solve"
 
 
 class Change(NamedTuple):
@@ -28,8 +31,9 @@ class AllocationTrace:
     """Context that records allocations and releases of tensors, on one kind of device.
 
     `changes` has them in order of time; `mark(name)` notes the present moment, and
-    `marks[name]` has its times in seconds. What was allocated before the context is not seen,
-    nor is its release.
+    `marks[name]` has its times in seconds; `solves` has begin and end of each field solve by
+    the C kernels, whose work space torch does not allocate. What was allocated before the
+    context is not seen, nor is its release.
 
     Cost: microseconds for every operation, and about a kilobyte; for thousands of kicks use
     `ResidentRise`.
@@ -38,10 +42,12 @@ class AllocationTrace:
     def __init__(self, device: torch.device | None = None) -> None:
         self.changes: list[Change] = []
         self.marks: dict[str, list[float]] = {}
-        self._kind = "CPU" if device is None or device.type == "cpu" else "CUDA"
+        self.solves: list[tuple[float, float]] = []
+        on_gpu = device is not None and device.type == "cuda"
+        self._kind = DeviceType.CUDA if on_gpu else DeviceType.CPU
         # Kineto tells stderr about every start and stop, unless told not to before the first
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-        self._profile = profile(profile_memory=True, use_device=_device_of(self._kind))
+        self._profile = profile(profile_memory=True, use_device="cuda" if on_gpu else None)
 
     def mark(self, name: str) -> None:
         """Note the present moment under a name; a name may come many times."""
@@ -86,13 +92,15 @@ class AllocationTrace:
     def _read(self, results: Any) -> None:
         start = results.trace_start_ns()
         for event in results.events():
-            name, time = event.name(), 1e-9 * (event.start_ns() - start)
-            if name == "[memory]" and self._kind in str(event.device_type()):
-                self.changes.append(Change(time, event.nbytes()))
+            name = event.name()
+            if name == "[memory]":
+                if event.device_type() == self._kind:
+                    time = 1e-9 * (event.start_ns() - start)
+                    self.changes.append(Change(time, event.nbytes()))
+            elif name == SOLVE:
+                time = 1e-9 * (event.start_ns() - start)
+                self.solves.append((time, time + 1e-9 * event.duration_ns()))
             elif name.startswith(_MARK):
+                time = 1e-9 * (event.start_ns() - start)
                 self.marks.setdefault(name.removeprefix(_MARK), []).append(time)
         self.changes.sort(key=lambda change: change.time)
-
-
-def _device_of(kind: str) -> str | None:
-    return "cuda" if kind == "CUDA" else None

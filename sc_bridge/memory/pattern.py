@@ -1,0 +1,114 @@
+"""Patterns: the allocations of a run as a function of particles and cells.
+
+What a run allocates, and in which order, does not depend on how many particles and cells
+there are, only the sizes do. So a run at a few tiny sizes tells, allocation by allocation,
+the bytes per particle, per cell and besides; from them follow the bytes alive at any moment
+of a run of any size, and their peak, whichever of its parts dominates.
+
+Cost: a few runs of a hundred particles on 8 nodes along each axis.
+Validity: operations whose temporaries are linear in particles and cells; so are all of ours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ScBridgeError
+from .trace import AllocationTrace
+
+Grid3 = tuple[int, int, int]
+
+
+class Size(NamedTuple):
+    """Size of a run; of all bunches of a batch together, but for `grid`."""
+
+    n_particles: int
+    grid: Grid3
+    n_bunches: int = 1
+
+    @property
+    def n_cells(self) -> int:
+        return self.n_bunches * math.prod(self.grid)
+
+    @property
+    def features(self) -> NDArray[np.float64]:
+        """What bytes are linear in."""
+        return np.array([self.n_particles, self.n_cells, 1.0])
+
+
+# As many as there are features, and independent.
+TINY = (Size(64, (8, 8, 8)), Size(96, (8, 8, 8)), Size(64, (8, 8, 16)))
+
+
+def by_feature(sizes: NDArray[Any]) -> NDArray[np.float64]:
+    """Split bytes that were found at each size of `TINY`, (..., 3), by feature of the size."""
+    features = np.array([size.features for size in TINY])
+    return np.linalg.solve(features, sizes.T.astype(np.float64)).T.astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Bytes of every allocation and release of a run, in order, by feature of the size.
+
+    `coefficients` is (n_changes, 3); `work` is +1 where a solve by the C kernels begins and -1
+    where it ends.
+    """
+
+    coefficients: NDArray[np.float64]
+    work: NDArray[np.float64]
+
+    def peak(self, size: Size, work: float = 0.0) -> float:
+        """Most bytes alive at once; a solve takes `work` bytes besides."""
+        changes = self.coefficients @ size.features + work * self.work
+        return float(np.cumsum(changes).max(initial=0.0))
+
+
+def find_pattern(run: Callable[[Size], None], name: str) -> Pattern:
+    """Trace a run at tiny sizes and find its pattern.
+
+    Parameters
+    ----------
+    run : callable
+        Called with a size; it must release all that it allocates.
+    name : str
+        For messages.
+
+    Raises
+    ------
+    ScBridgeError
+        If the order of allocations depends on the size.
+    """
+    for size in TINY:  # fills caches
+        run(size)
+    traces = [_trace(run, size) for size in TINY]
+    counts = {len(trace.changes) for trace in traces}
+    if len(counts) > 1:
+        raise ScBridgeError(
+            f"plan: {name} allocates {sorted(counts)} times, depending on the size of the run: "
+            "its memory cannot be predicted; measure it with sc_bridge.memory.measure"
+        )
+    sizes = np.array([[change.size for change in trace.changes] for trace in traces])
+    return _with_solves(by_feature(sizes.T), traces[0])
+
+
+def _trace(run: Callable[[Size], None], size: Size) -> AllocationTrace:
+    with AllocationTrace() as trace:
+        run(size)
+    return trace
+
+
+def _with_solves(coefficients: NDArray[np.float64], trace: AllocationTrace) -> Pattern:
+    """Put begin and end of solves, which allocate nothing themselves, between the changes."""
+    times = [change.time for change in trace.changes]
+    begins = [(begin, 1.0) for begin, _ in trace.solves]
+    ends = [(end, -1.0) for _, end in trace.solves]
+    events = sorted([*begins, *ends])
+    places = np.searchsorted(times, [time for time, _ in events])
+    work = np.insert(np.zeros(len(times)), places, [sign for _, sign in events])
+    return Pattern(np.insert(coefficients, places, 0.0, axis=0), work)
