@@ -23,7 +23,7 @@ from .energy import Energy
 from .integrators import YOSHIDA_4, YOSHIDA_6, compose, integrate
 from .kicks import Kick
 from .reference import Reference
-from .scalars import is_active, known, ratio_or_zero
+from .scalars import is_active, known, plus, ratio_or_zero, times
 from .sector import STRAIGHT, Frame, PolarDrift, SteppedDipole, uniform_field
 
 # Xsuite aims at a kick every half thousandth of a turn, with its own rounded pi.
@@ -131,16 +131,18 @@ def thin_kick(state: State, reference: Reference, field: Field, weight: float) -
 def _kick(field: Field, split: Split, energy: Energy) -> Kick:
     length = field.length
     carried = (split.carries_k0, split.carries_k1)
-    kicked = [0.0 if any(carried[n : n + 1]) else k * length for n, k in enumerate(field.normal)]
-    k0l = field.k0 * length if split.couples_k0 else 0.0
+    kicked = [
+        0.0 if any(carried[n : n + 1]) else times(k, length) for n, k in enumerate(field.normal)
+    ]
+    k0l = times(field.k0, length) if split.couples_k0 else 0.0
     return Kick(
         energy,
         _sum(kicked, field.knl),
-        _sum([k * length for k in field.skew], field.ksl),
-        turn=0.0 if split.follows_frame else field.h * length + field.hxl,
-        h=field.h + ratio_or_zero(field.hxl, length) if is_active(field.hxl) else field.h,
+        _sum([times(k, length) for k in field.skew], field.ksl),
+        turn=0.0 if split.follows_frame else plus(times(field.h, length), field.hxl),
+        h=plus(field.h, ratio_or_zero(field.hxl, length)),
         k0l=_sum([k0l], field.knl[:1])[0],
-        k1l=_sum([field.k1 * length], field.knl[1:2])[0],
+        k1l=_sum([times(field.k1, length)], field.knl[1:2])[0],
         correction=length if split.makes_path_exact else 0.0,
     )
 
@@ -148,7 +150,7 @@ def _kick(field: Field, split: Split, energy: Energy) -> Kick:
 def _sum(first: list[Number], second: tuple[Number, ...]) -> list[Number]:
     size = max(len(first), len(second))
     padded = [(*values, *[0.0] * (size - len(values))) for values in (first, second)]
-    return [a + b for a, b in zip(*padded, strict=True)]
+    return [plus(a, b) for a, b in zip(*padded, strict=True)]
 
 
 def _kick_count(field: Field, weight: float, kicks: int) -> int:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from .base import Number, State
 from .energy import Energy
-from .scalars import is_active
+from .scalars import is_active, plus, times
 from .stumpff import stumpff
 
 
@@ -32,7 +32,7 @@ def combined_function(
     momentum, total, slip = energy
     xp, yp = px / momentum, py / momentum
     # x'' = g - K x, with K = (k0 h + k1)/(1 + delta) and g = h - k0/(1 + delta)
-    focusing = k0 * h + k1
+    focusing = plus(times(k0, h), k1)
     if is_active(k0) or is_active(h):
         x, xp, excess = _bent(x, xp, length, focusing, h, h - k0 / momentum, momentum)
     else:

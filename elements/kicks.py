@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .base import Number, State
 from .energy import Energy
-from .scalars import is_active
+from .scalars import is_active, minus, plus, times
 
 
 def multipole_field(
@@ -28,8 +28,8 @@ def multipole_field(
         a = normal[n] / factorial if n < len(normal) else 0.0
         b = skew[n] / factorial if n < len(skew) else 0.0
         real, imaginary = (
-            _plus(_minus(_times(real, x), _times(imaginary, y)), a),
-            _plus(_plus(_times(real, y), _times(imaginary, x)), b),
+            plus(minus(times(real, x), times(imaginary, y)), a),
+            plus(plus(times(real, y), times(imaginary, x)), b),
         )
     return real, imaginary
 
@@ -43,7 +43,7 @@ def multipole_kick(state: State, normal: Sequence[Number], skew: Sequence[Number
         Integrated strengths knl and ksl by order.
     """
     real, imaginary = multipole_field(state.x, state.y, normal, skew)
-    return state._replace(px=_minus(state.px, real), py=_plus(state.py, imaginary))
+    return state._replace(px=minus(state.px, real), py=plus(state.py, imaginary))
 
 
 class Kick:
@@ -132,21 +132,3 @@ class Kick:
         path = 0.5 * square * length / (momentum * momentum) - momentum * flight
         zeta = zeta + path * total / momentum
         return State(x + px * flight, px, y + py * flight, py, zeta, pzeta)
-
-
-def _is_nothing(number: Number) -> bool:
-    return not isinstance(number, Tensor) and number == 0.0
-
-
-def _times(number: Number, coordinate: Tensor) -> Number:
-    return 0.0 if _is_nothing(number) else number * coordinate
-
-
-def _plus(first: Number, second: Number) -> Number:
-    if _is_nothing(second):
-        return first
-    return second if _is_nothing(first) else first + second
-
-
-def _minus(first: Number, second: Number) -> Number:
-    return first if _is_nothing(second) else first - second

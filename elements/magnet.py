@@ -14,7 +14,7 @@ from .energy import Energy
 from .integrators import INTEGRATORS
 from .misalignment import Alignment, Misalignable
 from .reference import Reference
-from .scalars import components, is_active, plain, ratio_or_zero
+from .scalars import components, is_active, plain, plus, ratio_or_zero, times
 
 _STRAIGHT_MODELS = (
     "mat-kick-mat",
@@ -124,7 +124,7 @@ class MagnetBase(Misalignable):
             main = self._main_strength(like)
             total += [0.0] * (len(relative) - len(total))
             for n, ratio in enumerate(relative):
-                total[n] = total[n] + ratio * main
+                total[n] = plus(total[n], times(ratio, main))
         return tuple(total)
 
     def _apply_face(self, state: State, reference: Reference, side: str, sign: int) -> State:
@@ -147,7 +147,7 @@ class MagnetBase(Misalignable):
         }
         return Face(
             side == "exit",
-            field=field.k0 + ratio_or_zero(k0l, length),
+            field=plus(field.k0, ratio_or_zero(k0l, length)),
             k0=field.k0,
             k1=field.k1,
             normal=_per_length(field.normal, self._list("knl", like), length),
@@ -162,6 +162,5 @@ def _per_length(
     """Add what is integrated over the length to what is given per length."""
     total = [*strengths, *[0.0] * (len(integrated) - len(strengths))]
     for n, strength in enumerate(integrated):
-        if is_active(strength):
-            total[n] = total[n] + ratio_or_zero(strength, length)
+        total[n] = plus(total[n], ratio_or_zero(strength, length))
     return total

@@ -69,12 +69,35 @@ def root(number: Number) -> Number:
     return math.sqrt(number) if not isinstance(number, Tensor) else torch.sqrt(number)
 
 
+def times(first: Number, second: Number) -> Number:
+    """Multiply; the float 0 makes 0 of anything, which then costs nothing."""
+    return 0.0 if _is_nothing(first) or _is_nothing(second) else first * second
+
+
+def plus(first: Number, second: Number) -> Number:
+    """Add; the float 0 costs nothing."""
+    if _is_nothing(second):
+        return first
+    return second if _is_nothing(first) else first + second
+
+
+def minus(first: Number, second: Number) -> Number:
+    """Subtract; the float 0 costs nothing."""
+    return first if _is_nothing(second) else first - second
+
+
 def ratio_or_zero(dividend: Number, divisor: Number) -> Number:
     """Return the ratio, and 0 with no gradient where the divisor is 0."""
     if not isinstance(divisor, Tensor):
-        return dividend / divisor if divisor else 0.0 * dividend
+        return dividend / divisor if divisor else 0.0
+    if _is_nothing(dividend):
+        return 0.0
     empty = divisor == 0
     return torch.where(empty, 0.0, dividend / torch.where(empty, 1.0, divisor))
+
+
+def _is_nothing(number: Number) -> bool:
+    return not isinstance(number, Tensor) and number == 0.0
 
 
 def _is_set(value: Tensor) -> bool:

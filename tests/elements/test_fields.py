@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cases import make_reference, random_bunch
-from sc_bridge.elements import Bend, Cavity, Drift, Multipole, Quadrupole
+from sc_bridge.elements import Bend, Cavity, DipoleEdge, Drift, Multipole, Quadrupole, RBend
 from sc_bridge.elements.errors import ElementError
 
 
@@ -118,7 +118,15 @@ def test_slice_weights_must_add_up_to_one(weights):
         (lambda: Quadrupole(model="thin"), "Quadrupole: model 'thin'"),
         (lambda: Quadrupole(num_multipole_kicks=-1), "num_multipole_kicks = -1"),
         (lambda: Bend(length=1.0, model="x"), "Bend: model 'x'"),
-        (lambda: Bend(length=1.0, edge_exit_model="full"), "edge_exit_model 'full'"),
+        (lambda: Bend(length=1.0, edge_exit_model="hard"), "edge_exit_model 'hard'"),
+        (lambda: Bend(length=1.0, integrator="euler"), "integrator 'euler'"),
+        (lambda: Quadrupole(model="bend-kick-bend"), "model 'bend-kick-bend'"),
+        (lambda: RBend(rbend_model="round"), "rbend_model 'round'"),
+        (lambda: RBend(length_straight=0.0, angle=0.1), "length_straight = 0.0 m: must be pos"),
+        (lambda: DipoleEdge(model="dipole-only"), "DipoleEdge: model 'dipole-only'"),
+        (lambda: DipoleEdge(side="left"), "DipoleEdge: side 'left'"),
+        (lambda: Multipole(knl=[1.0], knl_rel=[1.0], main_order=1), "knl has no such component"),
+        (lambda: Multipole(main_order=-1), "main_order = -1"),
         (lambda: Bend(length=1.0, num_multipole_kicks=-2), "num_multipole_kicks = -2"),
         (lambda: Bend(length=0.0, angle=0.1), "length = 0.0 m: must be positive"),
         (lambda: Cavity(model="x"), "Cavity: model 'x'"),
@@ -136,7 +144,7 @@ def test_an_exact_bend_refuses_what_its_map_leaves_out():
         bend.track(random_bunch())
     wanted = Bend(length=1.0, angle=0.1, model="exact")
     wanted.k1.requires_grad_()
-    with pytest.raises(ElementError, match="asks for a gradient"):
+    with pytest.raises(ElementError, match="ask for a gradient"):
         wanted.track(random_bunch())
 
 
