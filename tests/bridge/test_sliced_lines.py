@@ -9,7 +9,7 @@ import torch
 import xtrack as xt
 
 import sc_bridge as scb
-from cases import random_bunch
+from cases import ADJOINT_CASES, random_bunch
 from frame_cases import MISALIGNED
 from oracles import central_difference, track_xtrack
 from sc_bridge.elements import Bend, DriftSlice, Edge, Quadrupole, Slice, ThinSlice
@@ -139,6 +139,24 @@ def test_kicks_fall_into_the_slices_of_a_file(tmp_path):
     out = scb.track(sequence, empty)
     bunch = getattr(out, "bunch", out)
     assert abs(bunch.coordinates.numpy() - track_xtrack(line, empty)).max() < CUT_AGAIN
+
+
+@pytest.mark.parametrize("strategy", ADJOINT_CASES)
+def test_every_strategy_agrees_on_the_gradient_of_a_shift(strategy, tmp_path):
+    sliced(sps_like_cell(["qf", "d", "ks"]), "thick", tmp_path)
+    sequence = scb.KickedSequence(
+        scb.read_lattice(tmp_path / "sliced.json"),
+        slicing=scb.KicksPerElement(1),
+        space_charge=scb.SpaceCharge(grid=(8, 8, 8)),
+    )
+    bunch = random_bunch(50, reference=sequence.reference).replace(weight=torch.tensor(1e9))
+    fields = [sequence["qf"].shift_x.requires_grad_(), sequence["ks"].rot_y_rad.requires_grad_()]
+    expected, found = (
+        torch.autograd.grad(scb.track(sequence, bunch, adjoint=adjoint).sigma("x"), fields)
+        for adjoint in (scb.RecordAll(), ADJOINT_CASES[strategy])
+    )
+    assert torch.stack(expected).all()
+    assert torch.allclose(torch.stack(found), torch.stack(expected), rtol=1e-9, atol=0.0)
 
 
 def lattice_of(kind, fields, parent_kind="Bend", parent=None):
