@@ -48,6 +48,7 @@ from .shifts import ZetaShift as ZetaShift
 from .solenoid import Solenoid as Solenoid
 from .solenoid import UniformSolenoid as UniformSolenoid
 from .solenoid import VariableSolenoid as VariableSolenoid
+from .space_charge.frozen import SpaceChargeBiGaussian as SpaceChargeBiGaussian
 from .taylor_maps import FirstOrderTaylorMap as FirstOrderTaylorMap
 from .taylor_maps import SecondOrderTaylorMap as SecondOrderTaylorMap
 from .thin_slices import DriftSlice as DriftSlice

@@ -9,6 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 from sc_bridge import elements
 from sc_bridge.elements import Element, Marker
+from sc_bridge.elements.errors import ElementError
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ _DERIVED = {
 _NO_RECORDS = {"Aperture", "DriftSlice", "Edge", "Element", "Inverse", "Misalignable", "Slice"} | {
     "ThinSlice"
 }
+# what Xsuite's file of a class repeats of its parts
+_REPEATED = frozenset(
+    {"number_of_particles", "bunchlength_rms", "sigma_x", "sigma_y", "x_co", "y_co"}
+)
+_FAR = 1e10  # Xsuite's end of a profile that has none, m
 _MONITORS = (
     "BeamPositionMonitor",
     "BeamProfileMonitor",
@@ -79,4 +85,42 @@ def _kinds() -> dict[str, Kind]:
     return kinds
 
 
+def frozen_kick(
+    length: float, longitudinal_profile: Mapping[str, Any], fieldmap: Mapping[str, Any]
+) -> Element:
+    """Build a SpaceChargeBiGaussian from the parts that Xsuite's file holds.
+
+    Raises
+    ------
+    ElementError
+        If the profile is no q-Gaussian, or a size is missing.
+    """
+    profile, field_of = longitudinal_profile, fieldmap
+    kind = profile.get("__class__")
+    if kind != "LongitudinalProfileQGaussian" or not {"sigma_x", "sigma_y"} <= field_of.keys():
+        raise ElementError(
+            f"SpaceChargeBiGaussian: longitudinal_profile of class {kind!r} and a fieldmap with "
+            f"{', '.join(field_of)}: must be a LongitudinalProfileQGaussian and a Gaussian's sizes"
+        )
+    support = {"_support_min": -1e10, "_support_max": 1e10}
+    if profile.get("_q_param", 0.0) >= 1.0 and any(
+        profile.get(k, v) != v for k, v in support.items()
+    ):
+        raise ElementError("SpaceChargeBiGaussian: longitudinal_profile is cut: not supported")
+    return elements.SpaceChargeBiGaussian(
+        length,
+        number_of_particles=profile.get("number_of_particles", 0.0),
+        sigma_x=field_of["sigma_x"],
+        sigma_y=field_of["sigma_y"],
+        mean_x=field_of.get("mean_x", 0.0),
+        mean_y=field_of.get("mean_y", 0.0),
+        sigma_z=profile.get("_sigma_z", 0.0),
+        z0=profile.get("_z0", 0.0),
+        q_parameter=profile.get("_q_param", 0.0),
+    )
+
+
 KINDS = _kinds()
+KINDS["SpaceChargeBiGaussian"] = Kind(
+    frozen_kick, frozenset({"length", "longitudinal_profile", "fieldmap"}), derived=_REPEATED
+)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PUBLIC = {
     "sc_bridge": """
-        Audit AuditError BetatronFraction Bunch BunchError Checkpoint ElementError
+        Audit AuditError BetatronFraction Bunch BunchError BunchMonitor Checkpoint ElementError
         ExpressionError KickedSequence KicksPerElement Lattice LatticeError MaxSpacing
         MomentsMonitor PerElement PlasmaFraction ReconstructionError RecordAll Reference
         Reversible ScBridgeError SpaceCharge SpaceChargeError StoreStates Strang StudyError
@@ -30,7 +30,7 @@ PUBLIC = {
         LongitudinalLimitRect Magnet Marker Misalignable Multipole MultipoleEdge
         NonLinearLens Octupole Quadrupole RBend RFMultipole Reference
         ReferenceEnergyChange ReferenceEnergyIncrease Rotation SRotation
-        SecondOrderTaylorMap Sextupole Slice Solenoid State ThinSlice TimeDelay
+        SecondOrderTaylorMap Sextupole Slice Solenoid SpaceChargeBiGaussian State ThinSlice TimeDelay
         Translation UniformSolenoid VariableSolenoid Wedge Wire XRotation XYShift
         YRotation ZetaShift
     """,
