@@ -9,10 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import sc_bridge
-import sc_bridge.elements
-import sc_bridge.memory
-
 ROOT = Path(__file__).resolve().parent.parent
 
 PUBLIC = {
@@ -30,8 +26,8 @@ PUBLIC = {
         LongitudinalLimitRect Magnet Marker Misalignable Multipole MultipoleEdge
         NonLinearLens Octupole Quadrupole RBend RFMultipole Reference
         ReferenceEnergyChange ReferenceEnergyIncrease Rotation SRotation
-        SecondOrderTaylorMap Sextupole Slice Solenoid SpaceChargeBiGaussian State ThinSlice TimeDelay
-        Translation UniformSolenoid VariableSolenoid Wedge Wire XRotation XYShift
+        SecondOrderTaylorMap Sextupole Slice Solenoid SpaceChargeBiGaussian State ThinSlice
+        TimeDelay Translation UniformSolenoid VariableSolenoid Wedge Wire XRotation XYShift
         YRotation ZetaShift
     """,
     "sc_bridge.memory": """
