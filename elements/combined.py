@@ -7,7 +7,7 @@ from torch import Tensor
 from .base import Number, State
 from .energy import Energy
 from .scalars import is_active, plus, times
-from .stumpff import stumpff
+from .stumpff import cosine_pair, stumpff
 
 
 def combined_function(
@@ -51,7 +51,7 @@ def _focused(
         return u + up * length, up, 0.5 * length * up * up
     strength = focusing / momentum
     area = length * length
-    c0, c1, _, _ = stumpff(strength * area, focusing * area)
+    c0, c1 = cosine_pair(strength * area, focusing * area)
     s = c1 * length
     ku = strength * u
     # integral of u'^2/2 along the trajectory

@@ -24,6 +24,9 @@ from .scalars import known
 # strength of one particle may exceed the nominal one by 1/(1 + delta).
 _SERIES_LIMIT = 0.25
 _TERMS = 11
+# The same for c0 and c1 alone, which lose no digits to a difference.
+_PAIR_LIMIT = 0.01
+_PAIR_TERMS = 6
 
 
 class Stumpff(NamedTuple):
@@ -53,6 +56,20 @@ def stumpff(u: Tensor, nominal: Number | None = None) -> Stumpff:
     return _circular(u) if value > 0 else _hyperbolic(u)
 
 
+def cosine_pair(u: Tensor, nominal: Number | None = None) -> tuple[Tensor, Tensor]:
+    """Evaluate c0 and c1 alone; the arguments are those of `stumpff`."""
+    value = None if nominal is None else known(nominal)
+    if value is None:
+        return _anywhere(u)[:2]
+    if abs(value) < _PAIR_LIMIT:
+        return _series(u, 0, _PAIR_TERMS), _series(u, 1, _PAIR_TERMS)
+    if value > 0:
+        root = torch.sqrt(u)
+        return torch.cos(root), torch.sin(root) / root
+    root = torch.sqrt(-u)
+    return torch.cosh(root), torch.sinh(root) / root
+
+
 def _anywhere(u: Tensor) -> Stumpff:
     small = u.abs() < _SERIES_LIMIT
     positive = u >= _SERIES_LIMIT
@@ -68,13 +85,11 @@ def _anywhere(u: Tensor) -> Stumpff:
 
 
 def _circular(u: Tensor) -> Stumpff:
-    root = torch.sqrt(u)
-    return _with_remainders(u, torch.cos(root), torch.sin(root) / root)
+    return _with_remainders(u, *cosine_pair(u, 1.0))
 
 
 def _hyperbolic(u: Tensor) -> Stumpff:
-    root = torch.sqrt(-u)
-    return _with_remainders(u, torch.cosh(root), torch.sinh(root) / root)
+    return _with_remainders(u, *cosine_pair(u, -1.0))
 
 
 def _with_remainders(u: Tensor, c0: Tensor, c1: Tensor) -> Stumpff:
@@ -82,13 +97,13 @@ def _with_remainders(u: Tensor, c0: Tensor, c1: Tensor) -> Stumpff:
 
 
 def _near_zero(u: Tensor) -> Stumpff:
-    c2, c3 = _series(u, 2), _series(u, 3)
+    c2, c3 = _series(u, 2, _TERMS), _series(u, 3, _TERMS)
     return Stumpff(1.0 - u * c2, 1.0 - u * c3, c2, c3)
 
 
-def _series(u: Tensor, shift: int) -> Tensor:
+def _series(u: Tensor, shift: int, terms: int) -> Tensor:
     """Sum of (-u)^n / (2 n + shift)!, by Horner."""
-    result = torch.full_like(u, 1.0 / math.factorial(2 * _TERMS + shift))
-    for n in range(_TERMS - 1, -1, -1):
+    result = torch.full_like(u, 1.0 / math.factorial(2 * terms + shift))
+    for n in range(terms - 1, -1, -1):
         result = 1.0 / math.factorial(2 * n + shift) - u * result
     return result

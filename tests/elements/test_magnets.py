@@ -29,7 +29,7 @@ from sc_bridge.elements import (
 from sc_bridge.elements.errors import ElementError
 from sc_bridge.elements.integrators import INTEGRATORS
 from sc_bridge.elements.scalars import plain
-from sc_bridge.elements.stumpff import stumpff
+from sc_bridge.elements.stumpff import cosine_pair, stumpff
 
 TOLERANCE = ROUNDOFF[torch.float64]
 # First derivatives by two codes; entries up to 20, and xtrack's own cancellations in 1/K.
@@ -144,7 +144,9 @@ def test_stumpff_functions_equal_high_precision(u, nominal):
         for shift in range(4):
             series = ((-mpmath.mpf(u)) ** n / mpmath.factorial(2 * n + shift) for n in range(80))
             exact.append(float(mpmath.fsum(series)))
-    ours = stumpff(torch.tensor(u, dtype=torch.float64), nominal and u)
+    argument = torch.tensor(u, dtype=torch.float64)
+    ours, pair = stumpff(argument, nominal and u), cosine_pair(argument, nominal and u)
+    assert [value.item() for value in pair] == pytest.approx(exact[:2], rel=1e-14, abs=1e-14)
     # 1 - c0 loses up to three bits where the series ends
     assert [value.item() for value in ours] == pytest.approx(exact, rel=1e-14, abs=1e-14)
 
@@ -156,6 +158,7 @@ def test_stumpff_functions_are_smooth(nominal):
     u.requires_grad_()
     torch.autograd.gradcheck(lambda v: torch.stack([*stumpff(v)]), u)
     torch.autograd.gradcheck(lambda v: torch.stack([*stumpff(v, nominal)]), u)
+    torch.autograd.gradcheck(lambda v: torch.stack(cosine_pair(v, nominal)), u)
     assert torch.allclose(torch.stack([*stumpff(u)]), torch.stack([*stumpff(u, nominal)]), 1e-13)
 
 
