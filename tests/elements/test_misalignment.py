@@ -205,6 +205,20 @@ def test_a_shift_that_comes_and_goes_counts_at_every_call():
     assert torch.equal(quadrupole.track(bunch).coordinates, straight)
 
 
+def test_a_zero_on_a_device_is_asked_for_once_until_it_is_written_to(monkeypatch):
+    quadrupole = Quadrupole(length=0.5)
+    shift = quadrupole.shift_x
+    assert quadrupole._was_zero("shift_x", shift)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.Tensor, "any", None)
+        assert quadrupole._was_zero("shift_x", shift)
+    quadrupole.shift_x = 1e-3
+    assert not quadrupole._was_zero("shift_x", shift)
+    quadrupole.shift_x = 0.0
+    assert quadrupole._was_zero("shift_x", shift)
+    assert not quadrupole._was_zero("shift_x", torch.ones(()))
+
+
 def test_batched_shifts_equal_a_loop():
     shifts = torch.tensor([0.0, 1e-3, -2e-3], dtype=torch.float64)
     bunch = random_bunch()
