@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, NoReturn, Unpack
 
@@ -19,6 +20,9 @@ class UncutMap(Misalignable):
 
     Validity: with a length they cannot be sliced, so that no space charge acts inside.
     """
+
+    @abstractmethod
+    def body(self, state: State, reference: Reference, weight: float) -> State: ...
 
     def _register_array(self, name: str, value: Any, rank: int) -> None:
         self._register_tensor(name, value, rank)
