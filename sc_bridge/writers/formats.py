@@ -27,6 +27,7 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "xsuite-json": Format("xsuite_json", "write_xsuite_json", (".json",)),
+    "madx": Format("madx", "write_madx", (".madx", ".seq")),
 }
 
 

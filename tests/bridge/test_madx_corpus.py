@@ -115,7 +115,14 @@ def sequence_of(lattice: Lattice) -> scb.KickedSequence:
     return scb.KickedSequence(lattice, bend_model="expanded")
 
 
-@pytest.mark.parametrize("title", CASES)
+# Combined-function bends of kicks and thousands of elements: half a minute each.
+SLOW = {"booster", "sps"}
+
+
+@pytest.mark.parametrize(
+    "title",
+    [pytest.param(t, marks=[pytest.mark.slow] if t in SLOW else []) for t in CASES],
+)
 def test_our_elements_have_the_tunes_of_the_oracle(title):
     twiss = scb.periodic_twiss(sequence_of(lattice_of(title)))
     expected = oracle(title, CASES[title].tunes)
@@ -151,7 +158,7 @@ def tunes_of(sequence: scb.KickedSequence) -> list[torch.Tensor]:
 def test_the_gradient_of_the_tunes_of_the_psb_by_its_knob_is_a_finite_difference():
     sequence = sequence_of(lattice_of("psb3"))
     knob = sequence.knobs["kbrqf"].requires_grad_()
-    expected = oracle("psb3", ("madx_knob_derivatives_central_difference", "kbrqf"))
+    expected = oracle("psb3", ("psb3", "madx_knob_derivatives_central_difference", "kbrqf"))
 
     def fractional(value: float) -> torch.Tensor:
         with torch.no_grad():
