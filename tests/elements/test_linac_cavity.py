@@ -1,4 +1,4 @@
-"""Linac cavity: against Cheetah, Ocelot's numbers in closed form, and Rosenzweig and Serafini."""
+"""Linac cavity: against Cheetah, and Rosenzweig and Serafini in closed form."""
 
 from __future__ import annotations
 
