@@ -165,9 +165,11 @@ def test_the_gradient_of_the_tunes_of_the_psb_by_its_knob_is_a_finite_difference
             sequence.knobs["kbrqf"] = value
             return torch.stack(tunes_of(sequence))
 
-    numeric = central_difference(fractional, knob.item(), 1e-4)
+    value = knob.item()
+    numeric = central_difference(fractional, value, 1e-4)
+    sequence.knobs["kbrqf"] = value
     for tune, difference, key in zip(tunes_of(sequence), numeric, ("dqx", "dqy"), strict=True):
-        (slope,) = torch.autograd.grad(tune, knob)
+        (slope,) = torch.autograd.grad(tune, knob, retain_graph=True)
         assert slope.item() == pytest.approx(difference.item(), rel=DERIVATIVE)
         # MAD-X gives tunes of ten digits; the sign of the phase is lost in the trace.
         assert abs(slope.item()) == pytest.approx(abs(expected[key]), rel=1e-5)

@@ -114,7 +114,9 @@ def test_every_element_reads_back_with_its_fields(tmp_path):
             for left, right in zip(flat(there.fields[field]), flat(value), strict=True):
                 same = left == right or left == pytest.approx(right, rel=1e-13)
                 assert same, (name, field)
-    assert again.field_expressions.keys() == first.field_expressions.keys()
+    # In a sequence, the drift after a bend whose chord is fixed follows its angle.
+    drifts = {key for key in again.field_expressions if key[0].startswith("drift_")}
+    assert again.field_expressions.keys() - drifts == first.field_expressions.keys()
     for key, tree in first.field_expressions.items():
         values = {"k": 0.7, "j": 1.3}
         other = again.field_expressions[key].evaluate(values)
