@@ -22,8 +22,6 @@ CHOICES: dict[str, dict[str, Any]] = {
 }
 # files of strengths, tables and fields, which hold no line
 PARTS = {"psb/psb_fb_lhc.str"}
-# Xfields' own kicks, frozen at fixed sizes: `SpaceCharge` takes their place
-NOT_ELEMENTS = {"SpaceChargeBiGaussian"}
 LARGE = ("sps/",)
 
 
@@ -51,4 +49,4 @@ def test_every_class_of_a_real_machine_is_covered(path: Path):
     used = [lattice.elements[element] for element in dict.fromkeys(lattice.element_names)]
     kinds = {record.kind for record in used if not is_slice(record)}
     print(f"{name}: {', '.join(sorted(kinds))}")
-    assert kinds - set(KINDS) - NOT_ELEMENTS == set()
+    assert kinds - set(KINDS) == set()

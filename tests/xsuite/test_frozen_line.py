@@ -12,8 +12,13 @@ import xtrack as xt
 
 import sc_bridge as scb
 
-FOLDER = Path(os.environ.get("SC_BRIDGE_LATTICES", "../shared/lattices")) / "sps"
-FILE = FOLDER / "line_with_spacecharge_and_particle.json"
+ROOT = Path(__file__).resolve().parents[2]
+FILE = (
+    ROOT
+    / os.environ.get("SC_BRIDGE_LATTICES", "../shared/lattices")
+    / "sps"
+    / "line_with_spacecharge_and_particle.json"
+)
 # 6.9 km of thin elements; both codes add rounding of 1e-16 in each of them.
 AGREEMENT = 1e-10
 
