@@ -59,6 +59,7 @@ NotNegative = AfterValidator(_not_negative)
 Length = Annotated[float, _quantity("m")]
 Energy = Annotated[float, _quantity("eV"), Positive]
 Momentum = Annotated[float, _quantity("eV/c"), Positive]
+Bytes = Annotated[float, _quantity("B"), Positive]
 Pure = Annotated[float, _quantity("")]
 
 
@@ -191,6 +192,13 @@ class StudyModel(_Section):
     """A whole study file."""
 
     title: str = ""
+    memory_limit: Annotated[
+        Bytes | None, Field(description="of the whole process, as '8 GiB'; refused before it runs")
+    ] = None
+    adjoint: Annotated[
+        Literal["plan", "StoreStates"] | None,
+        Field(description="memory strategy; 'plan' where there is a memory_limit"),
+    ] = None
     lattice: LatticeSection
     reference: ReferenceSection | None = None
     bunch: BunchSection

@@ -94,9 +94,12 @@ def _relative(outcome: Outcome, entry: Derivative) -> str:
 
 def _memory_line(outcome: Outcome) -> str:
     memory, seconds = outcome.memory, outcome.seconds
+    predicted = memory.predicted_peak
+    planned = "" if predicted is None else f" (planned: {_bytes(predicted)})"
     return (
         f"{outcome.sequence.n_kicks} kicks; memory: {_bytes(memory.saved_for_backward)} kept for "
-        f"the backward pass, {_bytes(memory.peak_resident)} at the peak\n"
+        f"the backward pass by {memory.adjoint}, "
+        f"{_bytes(memory.peak_resident)} at the peak{planned}\n"
         f"time: {seconds['track']:.1f} s forward, {seconds['backward']:.1f} s backward"
     )
 

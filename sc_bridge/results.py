@@ -32,6 +32,8 @@ def to_dict(outcome: Outcome) -> dict[str, Any]:
         "memory": {
             "saved_for_backward": _quantity(outcome.memory.saved_for_backward, "B"),
             "peak_resident": _quantity(outcome.memory.peak_resident, "B"),
+            "adjoint": outcome.memory.adjoint,
+            **_predicted(outcome.memory.predicted_peak),
         },
         "seconds": outcome.seconds,
         "along_s": {
@@ -126,6 +128,10 @@ def _derivatives(outcome: Outcome) -> dict[str, dict[str, dict[str, Any]]]:
     for entry in outcome.derivatives:
         table.setdefault(entry.of, {})[entry.input.name] = _quantity(entry.value, entry.unit)
     return table
+
+
+def _predicted(peak: int | None) -> dict[str, Any]:
+    return {} if peak is None else {"predicted_peak_resident": _quantity(peak, "B")}
 
 
 def _unit(name: str) -> str:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -21,6 +22,7 @@ from .distributions import gaussian
 from .errors import LatticeError, StudyError
 from .inputs import Input, find_inputs
 from .lattice import Lattice
+from .limit import decide
 from .memory.footprint import SavedBytes, peak_resident
 from .moments import MOMENTS, moment
 from .readers import read_lattice
@@ -31,6 +33,9 @@ from .wavelengths import BetatronFraction, PlasmaFraction
 
 # Called with what is going on, how much of it is done, and of how much (None: unknown).
 Progress: TypeAlias = Callable[[str, int, int | None], None]
+
+# Particles of the bunch that a plan takes as an example.
+_EXAMPLE = 10
 
 TRACED = (
     "sigma_x",
@@ -61,6 +66,8 @@ class Footprint:
 
     saved_for_backward: int
     peak_resident: int
+    predicted_peak: int | None  # resident; None where nothing was planned
+    adjoint: str  # the strategy
 
 
 @dataclass(frozen=True)
@@ -112,12 +119,18 @@ def run_study(study: Study, progress: Progress = _silent) -> Outcome:
     sequence = build_sequence(study)
     audit = sequence.audit()
     inputs = find_inputs(study, sequence)
+    decision = decide(
+        study,
+        sequence,
+        partial(make_bunch, study, sequence, inputs, n_particles=_EXAMPLE),
+        partial(_outputs_of, study) if inputs else None,
+    )
     start = make_bunch(study, sequence, inputs)
     clock.stage("build")
     trace = _Trace(sequence.n_kicks, progress)
     saved = SavedBytes()
     with torch.set_grad_enabled(bool(inputs)), saved:
-        end = track(sequence, start, observer=trace)
+        end = track(sequence, start, adjoint=decision.adjoint, observer=trace)
         outputs = _outputs(study, end)
     clock.stage("track")
     final = _final(end)
@@ -125,7 +138,9 @@ def run_study(study: Study, progress: Progress = _silent) -> Outcome:
     derivatives = _derivatives(study, outputs, inputs)
     clock.stage("backward")
     clock.seconds["total"] = sum(clock.seconds.values())
-    memory = Footprint(saved.count, peak_resident())
+    memory = Footprint(
+        saved.count, peak_resident(), decision.predicted_peak, repr(decision.adjoint)
+    )
     return Outcome(
         study,
         sequence,
@@ -175,8 +190,16 @@ def _slicing(study: Study, section: SlicingSection, whole: KickedSequence) -> An
     return PerElement(section.per_element, otherwise=rule) if section.per_element else rule
 
 
-def make_bunch(study: Study, sequence: KickedSequence, inputs: tuple[Input, ...] = ()) -> Bunch:
-    """Draw the bunch of a study; values of `inputs` take the place of the study's."""
+def make_bunch(
+    study: Study,
+    sequence: KickedSequence,
+    inputs: tuple[Input, ...] = (),
+    n_particles: int | None = None,
+) -> Bunch:
+    """Draw the bunch of a study; values of `inputs` take the place of the study's.
+
+    `n_particles` takes the place of the study's own number, for an example.
+    """
     section = study.model.bunch
     values = {
         name: getattr(section, name)
@@ -189,7 +212,11 @@ def make_bunch(study: Study, sequence: KickedSequence, inputs: tuple[Input, ...]
         at: dict[str, Any] = {energy.field: energy.tensor}
         ref = reference(mass=ref.mass0, charge=ref.q0, **at)
     return gaussian(
-        sequence, n_particles=section.n_particles, seed=section.seed, reference=ref, **values
+        sequence,
+        n_particles=n_particles or section.n_particles,
+        seed=section.seed,
+        reference=ref,
+        **values,
     )
 
 
@@ -242,8 +269,12 @@ def _final(bunch: Bunch) -> dict[str, float]:
 
 
 def _outputs(study: Study, bunch: Bunch) -> Tensor | None:
+    return None if study.model.derivatives is None else _outputs_of(study, bunch)
+
+
+def _outputs_of(study: Study, bunch: Bunch) -> Tensor:
     section = study.model.derivatives
-    return None if section is None else torch.stack([moment(bunch, n) for n in section.of])
+    return torch.stack([moment(bunch, name) for name in (section.of if section else ())])
 
 
 def _derivatives(

@@ -104,6 +104,7 @@ def plan(
     grid: Grid3 | None = None,
     dtype: torch.dtype | None = None,
     loss: Callable[[Bunch], Tensor] | None = None,
+    backward: bool = True,
 ) -> Plan:
     """Predict the peak memory of a run and of its backward pass, and choose a strategy.
 
@@ -113,12 +114,12 @@ def plan(
         Parameters for which gradients are wanted should already ask for them: what they need
         is part of the prediction.
     bunch : Bunch, optional
-        That will be tracked; or give `n_particles`.
+        That will be tracked, or an example of it if `n_particles` is given as well.
     budget : str, quantity or float, optional, bytes
         What the run may take besides what the process has already, such as "8 GiB".
     turns : int
     n_particles : int, optional
-        Instead of a bunch.
+        Instead of those of a bunch.
     grid : tuple of int, optional
         Instead of the sequence's own.
     dtype : torch.dtype, optional
@@ -126,6 +127,9 @@ def plan(
     loss : callable, optional
         Of the outgoing bunch; gives a vector whose components are differentiated together
         (`is_grads_batched`). By default the outgoing coordinates get one gradient.
+    backward : bool
+        Whether there will be a backward pass; without one, `RecordAll` under `torch.no_grad`
+        keeps nothing.
 
     Returns
     -------
@@ -149,10 +153,10 @@ def plan(
         raise ScBridgeError(f"plan: dtype = {dtype}: must be torch.float32 or torch.float64")
     if not isinstance(turns, int) or turns < 1:
         raise ScBridgeError(f"plan: turns = {turns!r}: must be a whole number from 1")
-    planners = {kind: _Planner(sequence, bunch, kind, turns, loss) for kind in _DTYPES}
+    planners = {kind: _Planner(sequence, bunch, kind, turns, loss, backward) for kind in _DTYPES}
     n_kicks = _checked_kicks(sequence, planners[dtype].predictor, turns)
     choices = {kind: planner.choices(size, limit) for kind, planner in planners.items()}
-    best = next((c for c in choices[dtype] if c.fits and not _is_last_resort(c)), None)
+    best = next((c for c in choices[dtype] if c.fits and _may_be_chosen(c, backward)), None)
     if best is None:
         _refuse(planners, size, dtype, limit or math.inf)
     return Plan(
@@ -177,6 +181,7 @@ class _Planner:
         dtype: torch.dtype,
         turns: int,
         loss: Callable[[Bunch], Tensor] | None,
+        backward: bool,
     ) -> None:
         has_apertures = not all(part.is_map for stage in sequence.stages for part in stage.maps)
         setting = Setting(
@@ -188,15 +193,22 @@ class _Planner:
         )
         self.predictor = Predictor(sequence, setting, turns)
         self.bunch = bunch
+        self.backward = backward
 
     def peak(self, adjoint: Adjoint, size: Size) -> Peak:
         """Predicted peak, with what this very bunch takes beyond a plain one."""
+        if not self.backward:
+            return self.predictor.forward_peak(size)
         predicted = self.predictor.peak(adjoint, size)
-        more = 0
-        if self.bunch is not None and self.bunch.coordinates.dtype == self.predictor.setting.dtype:
+        more, bunch = 0.0, self.bunch
+        if bunch is not None and self._is_of(bunch, size):
             plain = self.predictor.state(size) + size.n_particles
-            more = max(0, bunch_bytes(self.bunch) - plain)
+            more = max(0.0, bunch_bytes(bunch) - plain)
         return Peak(predicted.tensors + more, predicted.total + more)
+
+    def _is_of(self, bunch: Bunch, size: Size) -> bool:
+        same = bunch.coordinates.dtype == self.predictor.setting.dtype
+        return same and bunch.coordinates.numel() == 6 * size.n_particles
 
     def choices(self, size: Size, limit: float | None) -> list[Choice]:
         """Return all strategies, those with the least extra work first."""
@@ -209,6 +221,9 @@ class _Planner:
         return Choice(adjoint, dtype, round(peak.tensors), round(peak.total), extra, fits)
 
     def _strategies(self, size: Size, limit: float | None) -> Iterable[tuple[Adjoint, str]]:
+        if not self.backward:
+            yield RecordAll(), "none"
+            return
         predictor = self.predictor
         yield StoreStates(), "maps once more"
         every = self._best_every(size)
@@ -249,9 +264,9 @@ def _repeats(n_stages: int, slots: int) -> int:
     return repeats
 
 
-def _is_last_resort(choice: Choice) -> bool:
-    """Recording everything is never chosen: it takes most memory and saves no time."""
-    return isinstance(choice.adjoint, RecordAll)
+def _may_be_chosen(choice: Choice, backward: bool) -> bool:
+    """Recording everything is never chosen where there is something to record."""
+    return not backward or not isinstance(choice.adjoint, RecordAll)
 
 
 def _size(
@@ -259,13 +274,13 @@ def _size(
 ) -> Size:
     if not isinstance(sequence, KickedSequence):
         raise ScBridgeError(f"plan: needs a KickedSequence, got {type(sequence).__name__}")
-    if (bunch is None) == (n_particles is None):
-        raise ScBridgeError("plan: give one of bunch and n_particles=")
+    if bunch is None and n_particles is None:
+        raise ScBridgeError("plan: give a bunch or n_particles=")
     settings = sequence.space_charge
     nodes = grid or (settings.grid if settings is not None else (0, 0, 0))
     if len(nodes) != 3 or min(nodes) < 0:
         raise ScBridgeError(f"plan: grid = {grid}: must be three numbers of nodes (nx, ny, nz)")
-    if bunch is not None:
+    if bunch is not None and n_particles is None:
         total = bunch.coordinates.numel() // 6
         return Size(total, nodes, total // bunch.n_particles)
     if not isinstance(n_particles, int) or n_particles < 1:
@@ -320,7 +335,7 @@ def _most_particles(planner: _Planner, adjoint: Adjoint, size: Size, limit: floa
     low, high = 0, size.n_particles
     while high - low > max(1, high // 100):
         middle = (low + high) // 2
-        fits = planner.predictor.peak(adjoint, size._replace(n_particles=middle)).total <= limit
+        fits = planner.peak(adjoint, size._replace(n_particles=middle)).total <= limit
         low, high = (middle, high) if fits else (low, middle)
     digits = 10 ** max(0, len(str(low)) - 2)
     return low // digits * digits

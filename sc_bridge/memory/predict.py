@@ -73,13 +73,22 @@ class Predictor:
 
     def peak(self, adjoint: Adjoint, size: Size) -> Peak:
         """Predict the peak of a run under a strategy."""
-        settings, dtype = self.sequence.space_charge, self.setting.dtype
         predict = _PREDICTIONS[type(adjoint)]
-        tensors = predict(self, adjoint, size, 0.0)
+        return self._with_work_space(lambda work: predict(self, adjoint, size, work), size)
+
+    def forward_peak(self, size: Size) -> Peak:
+        """Predict the peak of a run without gradients, by `RecordAll`, which then keeps nothing."""
+        return self._with_work_space(
+            lambda work: max(pattern.peak(size, work) for pattern in self._forwards), size
+        )
+
+    def _with_work_space(self, predict: Callable[[float], float], size: Size) -> Peak:
+        settings, dtype = self.sequence.space_charge, self.setting.dtype
+        tensors = predict(0.0)
         if settings is None:
             return Peak(tensors, tensors)
         device = self.setting.reference.p0c.device
-        total = predict(self, adjoint, size, solve_bytes(size, settings, dtype, device))
+        total = predict(solve_bytes(size, settings, dtype, device))
         total += kernel_buffers(size, settings, dtype, device)
         total += green_bytes(size, settings, dtype, self.n_kicks)
         return Peak(tensors, total)
@@ -152,12 +161,30 @@ class Predictor:
 
     @cached_property
     def _demanding(self) -> list[tuple[Stage, Pattern]]:
-        """The kinds of stages that record most, and their patterns under StoreStates."""
+        """The stages that record most, and their patterns under StoreStates."""
+        return [(stage, self._find(stage, StoreStates())) for stage in self._most_recorded]
+
+    @cached_property
+    def _most_recorded(self) -> list[Stage]:
         per_particle = self._recorded[:, 0]
         order = np.argsort(-per_particle)[:_MOST_DEMANDING].tolist()
         chosen = [n for n in order if per_particle[n] > _NEARLY * per_particle[order[0]]]
-        stages = [self.examples[n] for n in chosen or order[:1]]
-        return [(stage, self._find(stage, StoreStates())) for stage in stages]
+        return [self.examples[n] for n in chosen or order[:1]]
+
+    @cached_property
+    def _forwards(self) -> list[Pattern]:
+        def run_of(stage: Stage) -> Callable[[Size], None]:
+            def run(size: Size) -> None:
+                with torch.no_grad():
+                    self._forward(stage, size, RecordAll())
+
+            return run
+
+        with uncollected():
+            return [
+                find_pattern(run_of(stage), f"stage at s = {stage.s:.6g} m")
+                for stage in self._most_recorded
+            ]
 
     @cached_property
     def _last_recorded(self) -> Pattern:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import sc_bridge as scb
-from sc_bridge.memory.footprint import SavedBytes
 from sc_bridge.lattice import Lattice, Record, ReferenceFields
+from sc_bridge.memory.footprint import SavedBytes
 
 PROTON = ReferenceFields(mass0=938272089.43, q0=1.0, p0c=571e6)
 # Recomputed states differ from stored ones by rounding that grows with the kicks.

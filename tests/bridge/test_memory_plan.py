@@ -110,6 +110,19 @@ def test_the_least_work_that_fits_is_chosen():
     assert torch.isfinite(end.coordinates).all()
 
 
+def test_a_run_without_gradients_keeps_nothing():
+    sequence, bunch = fodo_channel(3, n_particles=2000)
+    planned = plan(sequence, bunch, backward=False)
+    with torch.no_grad():  # Green functions
+        scb.track(sequence, bunch, adjoint=planned.adjoint)
+    with torch.no_grad(), AllocationTrace() as trace:
+        end = scb.track(sequence, bunch, adjoint=planned.adjoint)
+        del end
+    chosen = planned.choices[-1]
+    incoming = bunch.coordinates.nbytes + bunch.alive.untyped_storage().nbytes()
+    assert chosen.tensors == pytest.approx(trace.peak() + incoming, rel=PREDICTION)
+
+
 def test_a_plan_is_a_table_that_says_what_was_chosen():
     sequence, bunch = fodo_channel(3)
     text = str(plan(sequence, bunch, "1 GiB"))
@@ -136,7 +149,7 @@ def test_what_cannot_fit_is_refused_with_numbers_and_the_way_out():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "give one of bunch and n_particles="),
+        ({}, "give a bunch or n_particles="),
         ({"n_particles": 0}, "n_particles = 0: must be a whole number from 1"),
         ({"n_particles": 10, "grid": (8, 8)}, "grid = .* must be three numbers of nodes"),
         ({"n_particles": 10, "dtype": torch.float16}, "dtype = torch.float16: must be"),
@@ -206,7 +219,9 @@ def test_kept_bunches_of_a_binomial_schedule_are_counted(n_stages, slots):
 
 
 SCRIPT = """
-import json, sys
+import ctypes, json, sys
+PR_SET_THP_DISABLE = 41  # large pages would round every array up by a megabyte or two
+ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)
 import torch
 sys.path.insert(0, "tests")
 from channels import fodo_channel

@@ -1,0 +1,95 @@
+"""A study states a memory limit: it is kept, or refused before the run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import sc_bridge as scb
+from sc_bridge.config import load_study
+from sc_bridge.results import to_dict
+from sc_bridge.study import run_study
+
+PSB = Path(__file__).parents[2] / "examples" / "psb" / "psb.json"
+STUDY = """
+{top}
+[lattice]
+file = "psb.json"
+bend_model = "exact"
+[reference]
+species = "proton"
+kinetic_energy = "160 MeV"
+[bunch]
+n_particles = {n_particles}
+intensity = 1.6e12
+nemitt_x = "2 um"
+nemitt_y = "2 um"
+sigma_z = "1 m"
+sigma_delta = 1e-3
+[space_charge]
+grid = [8, 8, 8]
+[slicing]
+max_spacing = "1 m"
+"""
+DERIVATIVES = """
+[derivatives]
+of = ["sigma_x", "nemitt_y"]
+with_respect_to = ["kbrqf", "bunch.intensity", "reference.kinetic_energy"]
+"""
+
+
+@pytest.fixture
+def study_of(tmp_path):
+    def write(top, n_particles=200, derivatives=DERIVATIVES):
+        content = json.loads(PSB.read_text())
+        content["element_names"] = [*content["element_names"][:10], "cavity"]
+        (tmp_path / "psb.json").write_text(json.dumps(content))
+        text = STUDY.format(top=top, n_particles=n_particles) + derivatives
+        (tmp_path / "study.toml").write_text(text)
+        return load_study(tmp_path / "study.toml")
+
+    return write
+
+
+def test_a_limit_that_holds_is_predicted_beside_what_was_measured(study_of):
+    memory = to_dict(run_study(study_of('memory_limit = "64 GiB"')))["memory"]
+    assert memory["adjoint"] == "StoreStates()"
+    assert memory["predicted_peak_resident"]["unit"] == "B"
+    assert 0 < memory["predicted_peak_resident"]["value"] < 64 * 2**30
+
+
+@pytest.mark.parametrize("derivatives", [DERIVATIVES, ""], ids=["derivatives", "none"])
+def test_what_exceeds_the_limit_is_refused_before_anything_is_made(study_of, derivatives):
+    study = study_of('memory_limit = "64 GiB"', 10**9, derivatives)
+    with pytest.raises(
+        scb.StudyError,
+        match=r"memory_limit: plan: 1,000,000,000 particles, 512 cells and 14 kicks need .*iB "
+        r"with \w+, the least of all strategies, and may take .* or at most [\d,]+ particles",
+    ):
+        run_study(study)
+
+
+def test_a_fixed_strategy_is_held_to_the_limit(study_of):
+    top = 'memory_limit = "64 GiB"\nadjoint = "StoreStates"'
+    with pytest.raises(scb.StudyError, match=r'need .* B with StoreStates.* take adjoint = "plan"'):
+        run_study(study_of(top, 10**9))
+
+
+def test_a_limit_below_the_program_itself_is_refused(study_of):
+    with pytest.raises(scb.StudyError, match=r"the program alone takes .* B: give more"):
+        run_study(study_of('memory_limit = "1 MB"'))
+
+
+@pytest.mark.parametrize(
+    ("top", "message"),
+    [
+        ('memory_limit = "8"', "memory_limit = '8': the unit is missing"),
+        ('memory_limit = "0 GiB"', "memory_limit = 0: must be positive"),
+        ('adjoint = "best"', "adjoint = 'best': input should be 'plan' or 'StoreStates'"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(study_of, top, message):
+    with pytest.raises(scb.ScBridgeError, match=message):
+        study_of(top)
