@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from sc_bridge import cli
 from sc_bridge.config import load_study
+from sc_bridge.elements.space_charge import SpaceCharge, space_charge_kick
 from sc_bridge.study import build_sequence
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,3 +87,40 @@ def test_the_turn_beside_xsuite_gives_the_same_sizes():
     assert content["sigma_x_over_xsuite_exact_bends"] == pytest.approx(1.0, abs=0.01)
     assert content["sigma_y_over_xsuite_exact_bends"] == pytest.approx(1.0, abs=0.01)
     assert content["gradient_vs_xsuite_forward_exact_bends"] > 0
+
+
+# A grid of cloud-in-cell forces that ends at 3 rms sizes, and one that follows the bunch.
+TWO_GRIDS = 0.02
+
+
+def test_the_paper_s_scheme_gives_the_kick_of_the_library(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "paper"))
+    from paper_figures import case, scheme  # pyright: ignore[reportMissingImports]
+
+    bunch = case.make_bunch(case.make_inputs(False), 20_000, torch.float64)
+    theirs = scheme.recorded_kick(bunch, 1.8, 32).coordinates
+    ours = space_charge_kick(bunch, 1.8, SpaceCharge(grid=(32, 32, 32))).coordinates
+    difference = (theirs - ours)[1::2].std(-1) / ours[1::2].std(-1)
+    assert bool((difference < TWO_GRIDS).all())
+    assert torch.equal(theirs[::2], ours[::2])
+
+
+@pytest.mark.slow
+def test_one_command_draws_the_paper_s_figures_and_their_table(tmp_path):
+    command = [sys.executable, "-W", "error", "examples/paper/make_figures.py", "--quick"]
+    done = subprocess.run(
+        [*command, "--output", str(tmp_path)], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    pictures = sorted(path.name for path in tmp_path.glob("*.png"))
+    assert [name[:8] for name in pictures] == [f"figure_{n}" for n in range(1, 9)]
+    assert all((tmp_path / name).read_bytes()[:4] == b"\x89PNG" for name in pictures)
+    table = (tmp_path / "table.md").read_text()
+    for row in (
+        "StoreStates() | float32 | 24.0 | 4.0 | 1.000000",
+        "StoreStates() | float64 | 48.0 | 8.0 | 1.000000",
+        "Reversible() | float32 | 0 | 0 | 1.000000",
+        "inverse FFT | float32 | 0 | 0 | 1.000000",
+    ):
+        assert row in table
+    assert re.search(r"Cheetah.* whole kick .*(not installed|1\.000000)", table)
