@@ -323,6 +323,7 @@ REFUSALS = {
     ),
     "no expression": ("a = 1 +;", "a.madx:1: a: expression '1 \\+': it ends too early"),
     "no class": ("\n q: quadrupol, l=1;", "a.madx:2: q: class 'quadrupol' is not defined"),
+    "no key": ("q: quadrupole, 2*l=3;", "a.madx:1: .2.l=3. is not understood: expected key"),
     "no value": ("q: quadrupole, l=;", "a.madx:1: l: no value after the equals sign"),
     "no endsequence": ("s: sequence, l=1;", "a.madx:1: sequence s has no endsequence"),
     "a sequence inside": ("s: sequence, l=1; t: sequence, l=1;", "t begins inside of s: endseq"),

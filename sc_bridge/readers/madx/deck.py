@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from sc_bridge.errors import ExpressionError, LatticeError
-from sc_bridge.expressions import Expression, Number
+from sc_bridge.expressions import Expression, Number, shorten
 from sc_bridge.expressions.algebra import ZERO, call, divide, multiply
 from sc_bridge.readers.beamline import Item
 from sc_bridge.readers.options import Losses
@@ -112,12 +113,15 @@ class Deck:
             key, equals, value = part.partition("=")
             live = key.endswith(":")
             key = key.removesuffix(":").strip().lower()
+            switch = key[:1] if key[:1] in ("+", "-") and not equals else ""
+            key = key.removeprefix(switch).strip()
+            if not _KEY.fullmatch(key):
+                shown = shorten(part, 60)
+                raise LatticeError(f"{place}: {shown!r} is not understood: expected key = value")
             if equals:
                 attributes[key] = self._value(key, value.strip(), live, f"{place}: {key}")
-            elif key.startswith("-"):
-                attributes[key[1:].strip()] = ZERO
             else:
-                attributes[key.removeprefix("+").strip()] = Number(1.0)
+                attributes[key] = ZERO if switch == "-" else Number(1.0)
         return attributes
 
     def _value(self, key: str, text: str, live: bool, place: str) -> Attribute:
@@ -159,6 +163,7 @@ class Deck:
         return beam_values(beam, self.variables, self.beam_places.get(own, "beam"))
 
 
+_KEY = re.compile(r"[a-z_][\w.$]*")
 _SWITCHES = {"true": 1.0, "false": 0.0}
 
 

@@ -268,7 +268,7 @@ class Interpreter:
         sequence = self.open
         if sequence is None:
             return
-        place = f"{statement.place}: {name}"
+        place = f"{statement.place}: {shorten(name, 60)}"
         if name not in self.deck.elements and name not in self.deck.sequences:
             if name not in self.deck.lines:
                 raise LatticeError(f"{place}: no element or sequence of this name is defined")
