@@ -108,7 +108,7 @@ def _against(axes: Any, growths: list[Growth], law: Law, name: str) -> None:
                 marker,
                 color=_colour(name),
                 mfc="none",
-                label=f"{name}, {describe(value)}",
+                label=f"{name.split(',')[0]}, {describe(value)}",
             )
             line = np.geomspace(*style.spread(places), 50)
             fits = [law.predict(**{**_sizes(row[0]), along: x}, n_kicks=1) / 1e6 for x in line]
@@ -122,7 +122,7 @@ def _against(axes: Any, growths: list[Growth], law: Law, name: str) -> None:
             f"number of {text}",
             "kept for the backward pass (MB)" if panel is axes[0] else "",
         )
-        panel.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2)
+        panel.legend(fontsize=6.5, loc="upper center", bbox_to_anchor=(0.45, -0.15), ncols=2)
 
 
 def _sizes(one: Growth) -> dict[str, int]:
