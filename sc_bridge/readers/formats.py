@@ -66,6 +66,21 @@ FORMATS: dict[str, Format] = {
         # an element or a line that a semicolon ends
         r":\s*(line\s*=|sequence\b|(drift|[sr]bend|quadrupole|marker)\b)[^;&]*;|^\s*[\w.]+\s*:?=[^;&]*;",
     ),
+    "elegant": Format(
+        "elegant",
+        "read_elegant",
+        (".lte", ".ele"),
+        r"^\s*&run_setup\b|:\s*(csben|csrcsben|csrdrif|lscdrif|kquad|ksext|edrift|rfc[aw]\b)",
+    ),
+    "sixtrack": Format(
+        "sixtrack", "read_sixtrack", ("fort.2", "fort.3"), r"^(single elements|structure input)\b"
+    ),
+    "pals": Format(
+        "pals",
+        "read_pals",
+        (".yaml", ".yml", ".pals.json", ".json"),
+        r"""^\s*["']?PALS["']?\s*:|["']?\bkind["']?\s*:\s*["']?(BeamLine|Lattice|Drift)\b""",
+    ),
 }
 
 

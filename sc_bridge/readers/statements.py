@@ -192,6 +192,9 @@ def logical_lines(
         if not parts:
             begin = offset + _skip(line, 0)
         offset += len(line)
+        # a line of comment between the parts ends nothing
+        if parts and not text and source.text[offset - len(line) : offset].strip():
+            continue
         more = text.endswith("&")
         parts.append(text.removesuffix("&").rstrip() if join else text.removesuffix("&"))
         if more or (text.strip() and continues(text)):

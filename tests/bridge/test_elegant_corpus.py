@@ -1,0 +1,229 @@
+"""Elegant files of real machines have the lengths, counts, energies and optics of their oracles."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import shutil
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import sc_bridge as scb
+from sc_bridge.elements import Reference
+from sc_bridge.elements.base import transfer_matrix
+from sc_bridge.errors import LatticeError, ScBridgeError
+from sc_bridge.lattice import Lattice, ReferenceFields
+from sc_bridge.readers import read_lattice
+
+ROOT = Path(__file__).parents[2]
+LATTICES = ROOT / os.environ.get("SC_BRIDGE_LATTICES", "../shared/lattices")
+FACET = LATTICES / "facet2" / "FACET2e.ele"
+PSR = LATTICES / "los_alamos_psr"
+ALLOWED = ("CSR", "wake", "space charge", "radiation")
+
+LENGTH = 1e-6  # m
+TUNE = 1e-6
+MATRIX = 1e-6  # of the largest entry
+# The oracle sums voltages in float64 and takes p c for the energy at the start.
+GAIN = 1.0  # eV
+DESIGN = 1e-5  # relative: the oracle's energies are momenta, mc^2/125 MeV squared
+SAME = 1e-9  # tunes of the same ring from several formats
+PROTON = ReferenceFields(938272088.16, 1.0, 1459790800.0)
+
+
+@cache
+def facet() -> Lattice:
+    return read_lattice(FACET, allow=ALLOWED)
+
+
+@cache
+def oracle(folder: str) -> dict[str, Any]:
+    return json.loads((LATTICES / folder / "oracle.json").read_text())
+
+
+def test_facet_has_the_length_and_the_elements_of_its_oracle():
+    lattice, expected = facet(), oracle("facet2")
+    assert lattice.name == "MYLINE"
+    assert len(lattice.element_names) == expected["n_expanded"]
+    assert lattice.length == pytest.approx(expected["length"], abs=LENGTH)
+    assert lattice.source_counts == expected["counts"]
+    assert {entry.word for entry in lattice.left_out} == set(ALLOWED)
+    assert [warning.split(": ", 1)[1] for warning in lattice.warnings] == [
+        "C: CHARGE acts on the beam as a whole: here it is a marker",
+        "CNT1B: CENTER acts on the beam as a whole: here it is a marker",
+        "CNT2B: CENTER acts on the beam as a whole: here it is a marker",
+    ]
+
+
+@pytest.mark.parametrize("word", ALLOWED)
+def test_facet_is_refused_where_one_of_its_effects_is_not_allowed(word):
+    message = rf"FACET2e\.lte:\d+: \w+: .* would be lost: allow = \['{word}'\]"
+    with pytest.raises(LatticeError, match=message):
+        read_lattice(FACET, allow=set(ALLOWED) - {word})
+
+
+def test_facet_is_read_within_two_seconds():
+    start = time.process_time()
+    read_lattice(FACET, allow=ALLOWED)
+    assert time.process_time() - start < 2.0
+
+
+def test_the_energy_of_facet_along_the_line_is_that_of_its_oracle():
+    lattice, expected = facet(), oracle("facet2")
+    sequence = scb.KickedSequence(lattice)
+    energies, positions, s = {}, {}, 0.0
+    reference = sequence.reference
+    for name in lattice.element_names:
+        energies[name], positions[name] = reference.energy0.item(), s
+        s += lattice.length_of(name)
+        reference = sequence[name].outgoing(reference)
+    start = energies["BEGDL10"]
+    for name, point in expected["energy_along_line"].items():
+        assert positions[name] == pytest.approx(point["s"], abs=LENGTH)
+        assert energies[name] - start == pytest.approx(point["E_eV"] - 125e6, abs=GAIN)
+    for name, energy in (("ENDL1F", 0.335), ("BEGBC14_1", 4.5), ("MIP", 10.0)):
+        assert energies[name] == pytest.approx(energy * 1e9, rel=DESIGN)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_the_matrices_of_facet_are_those_of_its_oracle(number):
+    section = oracle("facet2")["sections"][number]
+    lattice = facet()
+    names = list(lattice.element_names)
+    begin, end = names.index(section["frm"]), names.index(section["to"]) + 1
+    part = tuple(names[begin:end])
+    assert len(part) == section["n"]
+    assert lattice.reference is not None
+    mass0, energy = lattice.reference.mass0, section["energy_GeV"] * 1e9
+    p0c = math.sqrt(energy**2 - mass0**2)
+    reference = dataclasses.replace(lattice.reference, p0c=p0c)
+    section_lattice = dataclasses.replace(
+        lattice, element_names=part, labels=part, reference=reference
+    )
+    assert section_lattice.length == pytest.approx(section["length"], abs=LENGTH)
+    matrix = scb.KickedSequence(section_lattice).transfer_matrix()
+    # The oracle has delta beside MAD's -c t: at first order the same as pzeta and zeta here.
+    expected = torch.tensor(section["R_6x6"], dtype=torch.float64)
+    # elegant's matrices count the path, not the time: a faster particle gains L/gamma^2 on top,
+    # as in every other element of the oracle, which takes them as they stand.
+    flown = sum(
+        lattice.length_of(name) for name in part if lattice.elements[name].source_type == "MATR"
+    )
+    expected[4, 5] += flown * (mass0 / energy) ** 2
+    largest = expected.abs().max()
+    assert torch.allclose(matrix, expected, rtol=0.0, atol=MATRIX * largest.item())
+
+
+def test_the_chicane_of_facet_has_its_r56():
+    section = oracle("facet2")["sections"][2]
+    lattice = facet()
+    names = list(lattice.element_names)
+    part = names[names.index(section["frm"]) : names.index(section["to"]) + 1]
+    sequence = scb.KickedSequence(lattice)
+    reference = Reference(mass0=510998.95, q0=-1.0, p0c=10e9)
+    matrix = torch.eye(6, dtype=torch.float64)
+    for name in part:
+        matrix = transfer_matrix(sequence[name].transport, reference) @ matrix
+    assert matrix[4, 5].item() == pytest.approx(section["R_6x6"][4][5], abs=1e-7)
+
+
+# ---- Los Alamos PSR ------------------------------------------------------------------------
+
+
+def psr(line: str) -> Lattice:
+    lattice = read_lattice(PSR / "psr_extracted.lte", sequence=line)
+    return dataclasses.replace(lattice, reference=PROTON)
+
+
+@pytest.mark.parametrize("line", ["RING1", "ring2"])
+def test_the_tunes_of_the_psr_are_those_of_its_oracle(line):
+    lattice = psr(line)
+    expected = oracle("los_alamos_psr")[line.lower()]["xtrack"]["expanded_linear_bend_model"]
+    assert lattice.length == pytest.approx(expected["length"], abs=LENGTH)
+    twiss = scb.periodic_twiss(scb.KickedSequence(lattice, bend_model="expanded"))
+    assert (twiss.qx, twiss.qy) == pytest.approx((expected["qx"], expected["qy"]), abs=TUNE)
+    assert (twiss.betx, twiss.bety) == pytest.approx(
+        (expected["betx_start"], expected["bety_start"]), rel=TUNE
+    )
+
+
+def test_the_psr_is_the_same_from_elegant_and_from_xsuite_json():
+    ours, theirs = (
+        scb.periodic_twiss(scb.KickedSequence(lattice, bend_model="expanded"))
+        for lattice in (psr("RING2"), read_lattice(PSR / "psr_line_generated.json"))
+    )
+    assert (ours.qx, ours.qy) == pytest.approx((theirs.qx, theirs.qy), abs=SAME)
+
+
+def test_the_psr_has_two_roots_and_its_stores_are_knobs():
+    with pytest.raises(LatticeError, match=r"holds 2 sequences \(RING1, RING2\): choose one"):
+        read_lattice(PSR / "psr_extracted.lte")
+    lattice = psr("RING1")
+    assert lattice.source_counts == {"DRIF": 41, "QUAD": 20, "CSBEND": 10}
+    assert lattice.variables["twopi"] == 2 * math.pi
+    gamma = lattice.expressions["sr_gamma_x"]
+    assert gamma.variables() == {"sr_alpha_x", "sr_beta_x"}
+    assert lattice.variables["sr_gamma_x"] == pytest.approx((1 + 0.83333504**2) / 6.069332)
+
+
+# ---- mutations -----------------------------------------------------------------------------
+
+SNIPPETS = [
+    "&\n", "(", ")", '"', ",", ":", "=", "-", "% 1 sto a\n", "% a = * sto a\n", "!", "\n", "#",
+    "#INCLUDE: x.lte\n", "USE,", "RETURN\n", "TITLE\n", "9999999999*", "LINE=(", ": LINE=(A,A)\n",
+    '"1 0 /"', '"-1 sqrt"', "1e400", "nan", "\0", "é", "\x0b", "RFCA", "KQUAD", "E1=", "&end",
+    "&run_setup p_central=-1 &end", "&change_particle name=x &end", "p_central = <x>", "L=-1",
+]  # fmt: skip
+
+
+@cache
+def texts() -> dict[str, list[str]]:
+    lines = (FACET.parent / "FACET2e.lte").read_text().splitlines(keepends=True)
+    pieces = [lines[i : i + 8] for i in (2, 3262, 3500, 3565, 4280, 4595)]
+    facet_piece = "".join(line for piece in pieces for line in piece)
+    return {
+        ".lte": [(PSR / "psr_extracted.lte").read_text(), facet_piece + "\nA: LINE=(C,S1EL)\n"],
+        ".ele": [FACET.read_text()],
+    }
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> tuple[str, str]:
+    suffix = draw(st.sampled_from([".lte", ".lte", ".lte", ".ele"]))
+    text = draw(st.sampled_from(texts()[suffix]))
+    for _ in range(draw(st.integers(1, 6))):
+        begin = draw(st.integers(0, len(text)))
+        end = min(len(text), begin + draw(st.sampled_from([0, 0, 1, 3, 40])))
+        other = draw(st.integers(0, len(text)))
+        piece = draw(st.one_of(st.sampled_from(SNIPPETS), st.just(text[other : other + 30])))
+        text = text[:begin] + piece + text[end:]
+    return suffix, text
+
+
+@settings(
+    max_examples=150,
+    deadline=5000,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(file=mutated())
+def test_a_damaged_file_is_a_lattice_or_an_error_of_ours(tmp_path, file):
+    suffix, text = file
+    path = tmp_path / f"damaged{suffix}"
+    path.write_text(text)
+    if suffix == ".ele" and not (tmp_path / "FACET2e.lte").exists():
+        shutil.copy(PSR / "psr_extracted.lte", tmp_path / "FACET2e.lte")
+    lattice = None
+    with contextlib.suppress(ScBridgeError):
+        lattice = read_lattice(path, sequence="RING1" if "RING1" in text else None, allow=ALLOWED)
+    assert lattice is None or math.isfinite(lattice.length)
