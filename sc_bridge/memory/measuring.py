@@ -87,8 +87,9 @@ def measure(
         `StoreStates()` by default.
     turns : int
     resident : bool
-        Whether to run once more and measure the rise of resident memory too (Linux; the
-        environment should have MALLOC_MMAP_THRESHOLD_=131072).
+        Whether to run once more and measure the rise of resident memory too (Linux). For exact
+        figures: one measurement a process, before anything is planned or measured in it, and
+        MALLOC_MMAP_THRESHOLD_=131072 in its environment.
     warm_up : bool
         Whether to run once before, so that work space and Green functions are there.
 
@@ -114,12 +115,12 @@ def measure(
 
     if warm_up:
         _there_and_back(forward, wanted)
-    held = (start.coordinates, start.weight, start.alive, *parameters)
-    seen = observe(forward, wanted, held)
     rise = ResidentRise()
-    if resident:
+    if resident:  # first, since a process that was traced rises further
         with rise:
             _there_and_back(forward, wanted)
+    held = (start.coordinates, start.weight, start.alive, *parameters)
+    seen = observe(forward, wanted, held)
     incoming = bunch_bytes(start)
     settings = sequence.space_charge
     nx, ny, nz = settings.grid if settings is not None else (0, 0, 0)

@@ -1,0 +1,117 @@
+"""Ten thousand kicks: memory of Reversible does not grow, and its gradient stays right."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import sc_bridge as scb
+from channels import fodo_channel
+from sc_bridge.memory import fit, measure
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+# Core tune depression of 20 % at most: see `depression`.
+INTENSITY = 3e10
+# Bytes that do not grow with the kicks: the interpreter's own noise.
+GROWTH = 0.10
+AGREEMENT = 1e-8
+
+PEAK = """
+import json, sys
+sys.path.insert(0, "tests")
+import sc_bridge as scb
+from channels import fodo_channel
+from sc_bridge.memory.footprint import ResidentRise
+import torch
+peaks = []
+for cells in (3, 2500):  # about 10 kicks, and 10 000
+    sequence, bunch = fodo_channel(cells, n_particles=10_000, intensity=INTENSITY)
+    sequence["qf"].k1.requires_grad_()
+    short, _ = fodo_channel(3, n_particles=10_000)
+    with torch.no_grad():  # Green functions of the whole run
+        scb.track(sequence, bunch, adjoint=scb.RecordAll())
+    scb.track(short, bunch.replace(coordinates=bunch.coordinates.clone().requires_grad_())) \\
+        .sigma_x.backward()
+    with ResidentRise() as rise:
+        end = scb.track(sequence, bunch, adjoint=scb.Reversible())
+        torch.autograd.grad(end.sigma_x, [sequence["qf"].k1])
+    peaks.append(rise.count)
+print(json.dumps(peaks))
+"""
+
+
+def gradient(sequence, bunch, adjoint):
+    strength = sequence["qf"].k1.requires_grad_()
+    start = bunch.coordinates.clone().requires_grad_()
+    end = scb.track(sequence, bunch.replace(coordinates=start), adjoint=adjoint)
+    return torch.autograd.grad(end.sigma_x, [strength, start])
+
+
+def depression(sequence, bunch):
+    """Share of the bare phase advance that the core of the beam loses to its field, in a cell.
+
+    From the trajectory of a particle close to the axis, with and without the charges.
+    """
+    cell = fodo_channel(1)[0]
+    coordinates = bunch.coordinates.clone()
+    coordinates[:, 0] = 0.0
+    coordinates[0, 0] = 1e-2 * bunch.sigma_x.item()
+    advances = []
+    for weight in (torch.zeros_like(bunch.weight), bunch.weight):
+        probe = bunch.replace(coordinates=coordinates, weight=weight)
+        turns = [probe]
+        for _ in range(2):
+            turns.append(cell(turns[-1]))
+        # x[n+1] = 2 cos(mu) x[n] - x[n-1] for a periodic linear map
+        x = [turn.x[0].item() for turn in turns]
+        advances.append(torch.arccos(torch.tensor((x[2] + x[0]) / (2 * x[1]))).item())
+    return 1.0 - advances[1] / advances[0]
+
+
+def test_core_tune_depression_is_at_most_a_fifth():
+    sequence, bunch = fodo_channel(1, INTENSITY, n_particles=10_000)
+    assert 0.05 < depression(sequence, bunch) < 0.2
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc")
+def test_peak_of_ten_thousand_kicks_is_that_of_ten():
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK.replace("INTENSITY", str(INTENSITY))],
+        cwd=ROOT,
+        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    few, many = json.loads(done.stdout.splitlines()[-1])
+    assert many < (1 + GROWTH) * few
+
+
+def test_gradient_of_ten_thousand_kicks_is_that_of_checkpoint():
+    sequence, bunch = fodo_channel(2500, INTENSITY, n_particles=10_000)
+    assert sequence.n_kicks == 10_000
+    expected = gradient(sequence, bunch, scb.Checkpoint(every=100))
+    found = gradient(sequence, bunch, scb.Reversible())
+    for ours, theirs in zip(found, expected, strict=True):
+        assert (ours - theirs).abs().max() < AGREEMENT * theirs.abs().max()
+
+
+def test_store_states_takes_24_bytes_a_particle_and_4_a_cell_for_every_kick():
+    found = [
+        measure(*fodo_channel(cells, n_particles=n, nodes=nodes, dtype=torch.float32))
+        for cells in (2, 5, 10)
+        for n, nodes in ((1000, 16), (30_000, 16), (1000, 48), (100_000, 32))
+    ]
+    for quantity in ("kept", "peak"):
+        law = fit(found, quantity)
+        assert law.bytes_per_particle == pytest.approx(24.0, rel=0.01)
+        assert law.bytes_per_cell == pytest.approx(4.0, rel=0.01)
+        assert law.r2 > 0.999
