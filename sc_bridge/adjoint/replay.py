@@ -29,6 +29,7 @@ from ..course import Course, Observer
 from ..errors import ScBridgeError
 from ..stages import Losses
 from .protocol import Outcome
+from .record import RecordAll
 
 # Inputs of a run besides the parameters: coordinates, weight, mass0, q0, p0c.
 _N_BUNCH = 5
@@ -108,10 +109,8 @@ class Taped(ABC):
                 f"track: {self!r} does not work under torch.func: use adjoint=RecordAll()"
             )
         named = {name: p for name, p in course.sequence.named_parameters() if p.requires_grad}
-        task = _Task(self, course, bunch.alive, observer, tuple(named))
         reference = bunch.reference
-        coordinates, p0c, *seen = _Run.apply(
-            task,
+        inputs = (
             bunch.coordinates,
             bunch.weight,
             reference.mass0,
@@ -119,6 +118,10 @@ class Taped(ABC):
             reference.p0c,
             *named.values(),
         )
+        if not torch.is_grad_enabled() or not any(tensor.requires_grad for tensor in inputs):
+            return RecordAll().run(course, bunch, observer)  # there is nothing to keep
+        task = _Task(self, course, bunch.alive, observer, tuple(named))
+        coordinates, p0c, *seen = _Run.apply(task, *inputs)
         end, losses = task.result[0]
         out = end.replace(
             coordinates=coordinates, weight=bunch.weight, reference=reference.replace(p0c=p0c)

@@ -152,6 +152,20 @@ def test_a_lost_particle_stays_and_has_no_gradient(machine):
 WHERE = scb.BunchMonitor(at="hole")
 
 
+@pytest.mark.parametrize("adjoint", ADJOINT_CASES.values(), ids=ADJOINT_CASES)
+def test_nothing_is_kept_where_no_gradient_is_asked(monkeypatch, adjoint):
+    def record(*arguments):
+        raise AssertionError("a tape was written")
+
+    monkeypatch.setattr(type(adjoint), "record", record)
+    sequence = line(CELL)
+    bunch = bunch_of(sequence)
+    free = scb.track(sequence, bunch, adjoint=adjoint)
+    with torch.no_grad():
+        asked = bunch.replace(coordinates=bunch.coordinates.clone().requires_grad_())
+        assert torch.equal(scb.track(sequence, asked, adjoint).coordinates, free.coordinates)
+
+
 def test_losses_name_aperture_place_turn_and_number():
     sequence = line(CELL, slicing=False)
     bunch = bunch_of(sequence)
@@ -251,6 +265,6 @@ def test_an_unknown_record_is_refused_by_name():
     with pytest.raises(scb.ScBridgeError, match="no monitor 'b': there are 'a'"):
         result["b"]
     with pytest.raises(AttributeError, match="no 'sigma_q'"):
-        _ = scb.track(
-            sequence, bunch_of(sequence), monitors={"m": scb.MomentsMonitor(at=0.0)}
-        )["m"].sigma_q
+        _ = scb.track(sequence, bunch_of(sequence), monitors={"m": scb.MomentsMonitor(at=0.0)})[
+            "m"
+        ].sigma_q
