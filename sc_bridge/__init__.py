@@ -1,6 +1,6 @@
 """sc_bridge: differentiate through the lattice you already have, with space charge.
 
-Only the names listed here, in `sc_bridge.elements` and in `sc_bridge.xsuite` are public.
+Only the names listed here and in `sc_bridge.elements`, `.memory` and `.xsuite` are public.
 """
 
 from .adjoint import Checkpoint as Checkpoint
