@@ -112,6 +112,11 @@ class _ElementWriter:
     lattice: Lattice
     names: Mapping[str, str]
 
+    def __post_init__(self) -> None:
+        self._driven: dict[str, dict[tuple[str, int | None], Expression]] = {}
+        for (name, field, index), tree in self.lattice.field_expressions.items():
+            self._driven.setdefault(name, {})[field, index] = tree
+
     def definition(self, record: Record) -> str:
         """Return `quadrupole, l=1, k1:=kqf` for a record."""
         out = OUT.get(record.kind)
@@ -129,20 +134,14 @@ class _ElementWriter:
 
     def _trees(self, record: Record) -> dict[str, Any]:
         """Fields with trees in place of numbers."""
-        driven = self.lattice.field_expressions
+        driven = self._driven.get(record.name, {})
         trees: dict[str, Any] = {}
         for field, value in record.fields.items():
             if isinstance(value, list):
-                trees[field] = [
-                    driven.get((record.name, field, i), _number(entry))
-                    for i, entry in enumerate(value)
-                ]
+                trees[field] = [driven.get((field, i), _number(v)) for i, v in enumerate(value)]
             else:
-                trees[field] = driven.get((record.name, field, None), _number(value))
-        for name, field, index in driven:
-            if name == record.name and index is None and field not in trees:
-                trees[field] = driven[name, field, None]
-        return trees
+                trees[field] = _number(value)
+        return trees | {field: tree for (field, index), tree in driven.items() if index is None}
 
     def _attributes(self, attributes: Attributes, place: str) -> Iterator[str]:
         for key, value in attributes.items():
