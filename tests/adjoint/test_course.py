@@ -254,9 +254,10 @@ def test_what_cannot_be_done_is_refused(arguments, message):
 def test_a_monitor_needs_a_place():
     with pytest.raises(scb.LatticeError, match="MomentsMonitor: no place to look"):
         scb.MomentsMonitor()
+    sequence = line(CELL, slicing=False)
+    bunch, monitors = bunch_of(sequence), {"a": scb.BunchMonitor(at="9 kg")}
     with pytest.raises(scb.UnitError, match=r"BunchMonitor.at"):
-        sequence = line(CELL, slicing=False)
-        scb.track(sequence, bunch_of(sequence), monitors={"a": scb.BunchMonitor(at="9 kg")})
+        scb.track(sequence, bunch, monitors=monitors)
 
 
 def test_an_unknown_record_is_refused_by_name():
