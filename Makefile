@@ -34,8 +34,9 @@ $(VENV)/.all: pyproject.toml constraints.txt | $(VENV)/.created
 study: $(VENV)/.base
 	$(BIN)/sc-bridge run $(STUDY)
 
+# one process a core, one thread each
 test: $(VENV)/.all
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.all
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
