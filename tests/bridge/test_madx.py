@@ -285,6 +285,17 @@ def test_the_root_is_chosen_by_use_by_name_or_because_it_is_the_only_one(read):
         read(deck, sequence="zz")
 
 
+def test_other_ways_to_say_the_same(read):
+    deck = "m: marker; b: beta0, betx=3; s: sequence, l=4; m, at=1; endsequence; s, l=6; a = s->l;"
+    lattice = read(deck + "if (a - 6) {a = 0;} while (1) {a = a + 1; if (a > 8) {stop;}} a = 1;")
+    assert (lattice.length, lattice.variables["a"]) == (6.0, 9.0)
+    assert read(deck + "l: line=(m); use, l;").name == "l"
+    lattice = read(deck + "beam, particle=ion, charge=2, pc=1; beam->pc = 5; x: marker, , a={'b'};")
+    assert lattice.reference is not None
+    assert lattice.reference.mass0 == pytest.approx(0.93956542052e9)  # one nucleon, as in MAD-X
+    assert lattice.reference.p0c == pytest.approx(5e9)
+
+
 # ---- beams ---------------------------------------------------------------------------------
 
 
@@ -377,6 +388,15 @@ REFUSALS = {
     "no refpos": (
         "t: sequence, l=1, refpos=q; endsequence; s: sequence, l=9; t, at=3; endsequence;",
         "refpos = 'q' is not in it",
+    ),
+    "sequences that double": (
+        "m: marker; s0: sequence, l=1; m, at=0; m, at=1; endsequence;"
+        + "".join(
+            f"s{i}: sequence, l={2**i}, refer=entry; s{i - 1}, at=0; s{i - 1}, at={2 ** (i - 1)};"
+            "endsequence;"
+            for i in range(1, 40)
+        ),
+        r"s1\d has \d+ places, more than 200000",
     ),
     "no length": ("s: sequence; m: marker, at=0; endsequence;", "sequence s has no length"),
     "sequences in a circle": (

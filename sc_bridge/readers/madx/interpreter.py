@@ -215,7 +215,7 @@ class Interpreter:
     # ---- definitions ---------------------------------------------------------------------
 
     def assign(self, match: re.Match[str], statement: Statement) -> None:
-        _, right, live = split_assignment(statement.text)
+        right, live = split_assignment(statement.text)
         name = match["name"].lower()
         if right[:1] in ("'", '"'):
             self.deck.variables.forget(name, f"{statement.place}: it is text")

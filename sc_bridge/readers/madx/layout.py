@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from sc_bridge.errors import LatticeError
 from sc_bridge.expressions import Expression, Number
 from sc_bridge.expressions.algebra import ZERO, add, multiply, subtract
-from sc_bridge.readers.beamline import MAX_PLACES, expand_line
+from sc_bridge.readers.beamline import expand_line
 
 from .attributes import attribute_tree
 from .deck import Deck, Entry, MadSequence, length_of
 
 TOLERANCE = 1e-6  # m; MAD-X leaves out smaller drifts, and refuses overlaps beyond it
 MAX_NESTING = 50  # sequences in each other
+MAX_PLACES = 200_000  # in one sequence, nested ones counted
 _REFER = {"entry": 0.0, "centre": 0.5, "center": 0.5, "exit": 1.0}
 
 
@@ -122,6 +123,13 @@ class _Flattening:
             for entry in sequence.entries
             if entry.name in self.deck.sequences
         }
+        count = sum(
+            len(inner[entry.name].spots) if entry.name in inner else 1 for entry in sequence.entries
+        )
+        if count > MAX_PLACES:
+            raise LatticeError(
+                f"{sequence.place}: {name} has {count} places, more than {MAX_PLACES}"
+            )
         spots = [Spot(f"{name}$start", ZERO, ZERO, sequence.place, True)]
         starts = self._starts(sequence, inner)
         for entry, start in zip(sequence.entries, starts, strict=True):
@@ -133,8 +141,6 @@ class _Flattening:
                     Spot(s.name, add(start, s.start), s.length, s.place, s.is_marker)
                     for s in nested.spots
                 )
-            if len(spots) > MAX_PLACES:
-                raise LatticeError(f"{entry.place}: {name} has more than {MAX_PLACES} places")
         spots.append(Spot(f"{name}$end", length, ZERO, sequence.place, True))
         flat = self.known[name] = Flat(spots, length)
         return flat

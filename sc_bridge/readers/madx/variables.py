@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
-from sc_bridge.errors import ExpressionError, LatticeError
+from sc_bridge.errors import ExpressionError
 from sc_bridge.expressions import (
     Expression,
     InfixParser,
@@ -174,16 +174,7 @@ class Known(dict[str, Value]):
         return 0.0
 
 
-def split_assignment(text: str) -> tuple[str, str, bool]:
-    """Return (left, right, live) of `a = b` or `a := b`.
-
-    Raises
-    ------
-    LatticeError
-        If there is no equals sign.
-    """
-    left, equals, right = text.partition("=")
-    if not equals:
-        raise LatticeError(f"{text!r} is no assignment")
-    live = left.endswith(":")
-    return left.removesuffix(":").strip(), right.strip(), live
+def split_assignment(text: str) -> tuple[str, bool]:
+    """Return the right-hand side of `a = b` or `a := b`, and whether it is live."""
+    left, _, right = text.partition("=")
+    return right.strip(), left.endswith(":")
