@@ -17,11 +17,15 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / os.environ.get("SC_BRIDGE_LATTICES", "../shared/lattices")
 # what tells one file's line from its others, and files that belong to another one
 CHOICES: dict[str, dict[str, Any]] = {
+    "facet2/FACET2e.ele": {"allow": ["CSR", "wake", "space charge", "radiation"]},
+    "facet2/FACET2e.lte": {"allow": ["CSR", "wake", "space charge", "radiation"]},
+    "hllhc/fort.3": {"allow": ["beam-beam"]},
+    "los_alamos_psr/psr_extracted.lte": {"sequence": "RING1"},
     "los_alamos_psr/psr_environment_generated.json": {"sequence": "ring1"},
     "psb/psb.seq": {"sequence": "psb1"},
 }
-# files of strengths, tables and fields, which hold no line
-PARTS = {"psb/psb_fb_lhc.str"}
+# files of strengths, tables and fields, which hold no line, and those read with another one
+PARTS = {"psb/psb_fb_lhc.str", "hllhc/fort.2"}
 LARGE = ("sps/",)
 
 

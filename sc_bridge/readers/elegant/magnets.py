@@ -157,6 +157,8 @@ def _emit_bend(
     for number, side in ((1, "entry"), (2, "exit")):
         if not view.flag(f"EDGE{view.end(number)}EFFECTS", True):
             view.set(f"edge_{side}_active", False)
+    if not view.flag("NONLINEAR", True):
+        view.lose("NONLINEAR", "NONLINEAR = 0 (a field without its nonlinear terms)")
     view.ignore("FINT", "FINT1", "FINT2")
     _coherent_radiation(view)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+
 from sc_bridge.errors import ExpressionError
 from sc_bridge.expressions import Expression, Variable
 from sc_bridge.expressions.algebra import substitute
@@ -37,12 +39,11 @@ class Stores:
         return RpnParser(lambda name: self._known(name, moment))
 
     def _known(self, name: str, moment: int) -> Expression | None:
-        found = None
-        for stored, internal in self._versions.get(name, ()):
-            if stored < moment:
-                found = internal
-        if found is None:
+        versions = self._versions.get(name, [])
+        index = bisect.bisect_left(versions, moment, key=lambda version: version[0])
+        if index == 0:
             return None
+        found = versions[index - 1][1]
         return Variable(found if self._final is None else self._final[found])
 
     def _put(self, name: str, tree: Expression) -> None:

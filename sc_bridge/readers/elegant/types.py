@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 
 def words(text: str) -> list[str]:
     """Return the words of a text: how long tables are written here."""
@@ -27,6 +29,7 @@ TYPES = words(
 _EXACT = frozenset(TYPES)
 
 
+@functools.lru_cache(maxsize=1024)
 def types_like(word: str) -> list[str]:
     """Return the types that a word may mean: itself, or all that it begins or that begin it.
 
