@@ -57,7 +57,10 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "xsuite-json": Format(
-        "xsuite_json", "read_xsuite_json", (".json", ".json.gz"), r'"__class__"\s*:|"elements"\s*:'
+        "xsuite_json",
+        "read_xsuite_json",
+        (".json", ".json.gz"),
+        r'"__class__"\s*:|"elements"\s*:(?!\s*\{\s*"[^"\n]*"\s*:\s*\[)',
     ),
     "madx": Format(
         "madx",
@@ -79,7 +82,13 @@ FORMATS: dict[str, Format] = {
         "pals",
         "read_pals",
         (".yaml", ".yml", ".pals.json", ".json"),
-        r"""^\s*["']?PALS["']?\s*:|["']?\bkind["']?\s*:\s*["']?(BeamLine|Lattice|Drift)\b""",
+        r"""(^|\{)\s*["']?PALS["']?\s*:|["']?\bkind["']?\s*:\s*["']?(BeamLine|Lattice|Drift)\b""",
+    ),
+    "cheetah": Format(
+        "cheetah",
+        "read_cheetah",
+        (".json",),
+        r'"elements"\s*:\s*\{\s*"[^"\n]*"\s*:\s*\[|"lattices"\s*:',
     ),
 }
 
@@ -102,8 +111,8 @@ def format_of(paths: tuple[Path, ...], format: str | None) -> str:
         return named[0]
     text = read_text(path, "latin-1")[:_HEAD]
     found = [name for name in named or FORMATS if FORMATS[name].holds(text)]
-    if len(found) == 1:
-        return found[0]
+    if len(found) == 1 or (named and not found):
+        return (found or named)[0]  # whose reader then says what is wrong
     reason = f"looks like {' and '.join(found)}" if found else "looks like none"
     raise LatticeError(
         f"{path}: cannot tell the format from the suffix {path.suffix!r} and the text ({reason}): "
