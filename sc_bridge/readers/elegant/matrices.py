@@ -1,8 +1,9 @@
 """Matrices of elegant (MATR from a file, EMATRIX) in Xsuite's coordinates.
 
 elegant's are (x, x', y, y', s, delta), with s the length of the path; Xsuite's first-order map
-takes (x, px, y, py, tau, ptau). At first order zeta = -s + L delta/gamma0^2: a particle that is
-faster arrives earlier, which elegant does not count in s.
+takes (x, px, y, py, tau, ptau). A matrix with a length becomes a thin map between two drifts of
+half the length, which together are the matrix: so space charge acts along it, and a slower
+particle arrives later, which elegant does not count in s.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 
 from sc_bridge.errors import LatticeError
-from sc_bridge.expressions import Expression, shorten
+from sc_bridge.expressions import Expression, Number, shorten
 from sc_bridge.expressions.algebra import ZERO
 
 from .view import View
@@ -81,20 +82,32 @@ def _number(view: View, key: str) -> float:
 
 
 def _emit(view: View, length: float, constant: list[float], matrix: Matrix) -> None:
-    beta, slip = 1.0, 0.0
+    beta = 1.0
     place = view.context.place
     if place.p0c is None:
         view.warn("no momentum is known: the matrix is taken for particles as fast as light")
     else:
-        energy = place.energy or place.p0c
-        beta, slip = place.p0c / energy, (place.mass0 / energy) ** 2
+        beta = place.p0c / (place.energy or place.p0c)
         view.depends_on_energy = True
     # (tau, ptau) = (-s/beta, beta delta)
     scale = [1.0, 1.0, 1.0, 1.0, -1.0 / beta, beta]
     rows = [[scale[i] * matrix[i][j] / scale[j] for j in range(6)] for i in range(6)]
-    rows[4][5] += length * slip / beta**2
     kicks = [scale[i] * constant[i] for i in range(6)]
+    half = Number(length / 2)
+    if length:
+        _take_drifts_out(rows, kicks, length / 2)
+        view.emit("Drift", "_in", length=half)
     view.emit("FirstOrderTaylorMap")
-    view.set("length", length)
     view.set("m0", kicks)
     view.set("m1", rows)
+    if length:
+        view.emit("Drift", "_out", length=half)
+
+
+def _take_drifts_out(rows: Matrix, kicks: list[float], half: float) -> None:
+    """Leave what the matrix does beside a drift of half the length on either side."""
+    for position, momentum in ((0, 1), (2, 3)):
+        for row in rows:
+            row[momentum] -= half * row[position]
+        rows[position] = [a - half * b for a, b in zip(rows[position], rows[momentum], strict=True)]
+        kicks[position] -= half * kicks[momentum]
