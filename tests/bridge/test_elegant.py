@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,27 @@ def test_what_a_run_file_changes_may_be_left_out(read):
     assert str(lattice.left_out[0]).endswith(
         "&alter_elements: parameters of elements (alter_elements)"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ring.ele", "&a " * 100_000),
+        ("ring.ele", "&run_setup " + "a" * 100_000),
+        ("ring.ele", '&a "' * 100_000),
+        ("ring.lte", "A: LINE=(" + "(" * 100_000),
+        ("ring.lte", "A: DRIF" + ",L=1" * 100_000),
+        ("ring.lte", "% 1 sto a\n" + "% a a + sto a\n" * 2000),
+        ("ring.lte", '"' * 100_001),
+    ],
+    ids=lambda value: value[:12].strip(),
+)
+def test_long_and_unclosed_text_takes_time_in_proportion(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    start = time.process_time()
+    with pytest.raises(ScBridgeError):
+        read_lattice(tmp_path / name)
+    assert time.process_time() - start < 5.0
 
 
 def test_two_run_files_are_refused(read, tmp_path):

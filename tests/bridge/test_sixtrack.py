@@ -264,6 +264,11 @@ def test_a_structure_in_columns_names_its_elements_in_the_second(read):
         (fort2("x 0 0 0 1", blocks="2 1 -1"), None, r"reflected superperiods are not supported"),
         (fort2("x 0 0 0 1", blocks="1 1\n  x"), None, r"a block must begin with its name"),
         (fort2("x 0 0 0 1", "B", blocks="1 1\nB B"), None, r"a line contains itself: B -> B"),
+        (
+            fort2("x 0 0 0 1", "B " * 3000, blocks="1000 1\nB x x"),
+            None,
+            r"1000 superperiods: 6e\+06 places, more than",
+        ),
         (fort2("x 0 0 0 1", "MULTICOL\nx"), None, r"MULTICOL needs a name and an element"),
         ("SINGLE ELEMENTS\nx 0\n", None, r"fort.2:1: block SING has no NEXT"),
         ("SINGLE ELEMENTS\nx 0\nNEXT\n", None, r"no STRUCTURE INPUT: is this fort.2"),

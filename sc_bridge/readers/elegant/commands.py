@@ -16,13 +16,13 @@ from sc_bridge.species import SPECIES
 from .parsing import SYNTAX
 from .stores import Stores
 
-RUN_FILE = re.compile(r"^\s*&run_setup\b", re.MULTILINE | re.IGNORECASE)
+RUN_FILE = re.compile(r"^[ \t]*&run_setup\b", re.MULTILINE | re.IGNORECASE)
 
 _COMMAND = re.compile(
-    r'&(?P<name>\w+)(?P<body>(?:"(?:[^"\\]|\\.)*"|[^"&]|&(?!end))*)&end|^[ \t]*%(?P<rpn>.*)$',
+    r'&(?P<name>\w+)(?P<body>(?:"(?:[^"\\]|\\.)*"|[^"&])*)&end|^[ \t]*%(?P<rpn>.*)$',
     re.MULTILINE | re.IGNORECASE,
 )
-_ENTRY = re.compile(r'(\w+)(?:\[\d+\])?\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,"&]+)')
+_ENTRY = re.compile(r'\b(\w+)(?:\[\d+\])?\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,"&]+)')
 
 # Commands that change the lattice after it is read, and what they would change.
 _CHANGES = {

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sc_bridge.errors import LatticeError
-from sc_bridge.expressions import Expression
+from sc_bridge.expressions import Expression, shorten
 from sc_bridge.lattice import Lattice, Record
 from sc_bridge.readers.beamline import Placed, expand_line, roots_of
 from sc_bridge.readers.options import Losses, ReadOptions, choose_sequence
@@ -139,7 +139,9 @@ class _Assembly:
         if definition is None:
             line = placed.path[-1] if placed.path else placed.name
             place = self.deck.line_places.get(line, self.context.files.shown)
-            raise LatticeError(f"{place}: {line}: element {placed.name!r} is not defined")
+            raise LatticeError(
+                f"{place}: {shorten(line)}: element {shorten(placed.name)!r} is not defined"
+            )
         context = self.context
         if reflected:  # its losses are in the ledger already
             losses = Losses(context.losses.allow)

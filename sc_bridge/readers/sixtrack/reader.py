@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sc_bridge.errors import LatticeError
 from sc_bridge.lattice import Lattice
-from sc_bridge.readers.beamline import expand_line
+from sc_bridge.readers.beamline import Item, expand_line
 from sc_bridge.readers.options import Losses, ReadOptions, choose_sequence
 from sc_bridge.readers.source import SourceFiles
 
@@ -32,8 +32,9 @@ def read_sixtrack(paths: tuple[Path, ...], options: ReadOptions) -> Lattice:
         raise LatticeError(f"{files.shown}: no STRUCTURE INPUT: is this fort.2 of SixTrack?")
     choose_sequence([LINE], options.sequence, files.shown)
     add_cavity(machine, sources[0])
-    placed = expand_line(LINE, machine.lines, lambda name: machine.place)
-    names = [place.name for place in placed] * machine.periods
+    whole = f"{machine.periods} superperiods"  # no name of a block: it has a blank
+    lines = {**machine.lines, whole: [Item(LINE, machine.periods)]}
+    names = [placed.name for placed in expand_line(whole, lines, lambda name: machine.place)]
     records = {name: record_of(machine, name) for name in dict.fromkeys(names)}
     return Lattice(
         source=files.shown,
