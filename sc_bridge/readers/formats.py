@@ -78,6 +78,12 @@ FORMATS: dict[str, Format] = {
     "sixtrack": Format(
         "sixtrack", "read_sixtrack", ("fort.2", "fort.3"), r"^(single elements|structure input)\b"
     ),
+    "bmad": Format(
+        "bmad",
+        "read_bmad",
+        (".bmad", ".lat"),
+        r"^[ \t]*(parameter|beginning)\s*\[|^[ \t]*(expand_lattice|no_digested)\b",
+    ),
     "pals": Format(
         "pals",
         "read_pals",

@@ -1,0 +1,162 @@
+"""Superposition: elements put on top of others, which are cut where they begin and end."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from sc_bridge.errors import LatticeError
+from sc_bridge.expressions.algebra import multiply
+from sc_bridge.readers.recording import Context
+
+from .bends import arc_length
+from .deck import BmadElement, Deck
+from .view import BmadView
+
+_SAME_PLACE = 1e-9  # m: rounding of sums of lengths
+_ORIGINS = {"beginning": 0.0, "center": 0.5, "end": 1.0}
+# Fields that are shared by the pieces of an element in proportion to their lengths.
+_SHARED = ("length", "angle", "knl", "ksl", "hxl", "voltage")
+_MOST_PLACES = 200_000  # that superpositions may search, each the whole line
+_EMPTY = ("drift", "pipe")
+
+
+@dataclass(frozen=True)
+class Spot:
+    """One place along the line: an element, or a piece of one between two fractions of it."""
+
+    name: str
+    turned: bool = False
+    begin: float = 0.0
+    end: float = 1.0
+
+
+class Superposition:
+    """Positions along an expanded line, with elements put in.
+
+    Parameters
+    ----------
+    deck : Deck
+    spots : list of Spot
+    """
+
+    def __init__(self, deck: Deck, spots: list[Spot]) -> None:
+        self.deck = deck
+        self.spots = spots
+        self._lengths: dict[str, float] = {}
+        self._searched = 0
+
+    def run(self) -> list[Spot]:
+        """Put in every element that is to be superimposed, in the order of the deck."""
+        for element in list(self.deck.elements.values()):
+            flag = element.attributes.get("superimpose")
+            if flag in ("default", "t", "true", ""):
+                self._put_all(element)
+        return self.spots
+
+    def length(self, name: str) -> float:
+        """Length of a whole element along the orbit, m."""
+        if name not in self._lengths:
+            view = BmadView(
+                Context(self.deck.definitions, self.deck.losses), self.deck.elements[name], False
+            )
+            self._lengths[name] = view.number(arc_length(view), "l")
+        return self._lengths[name]
+
+    def _extent(self, spot: Spot) -> float:
+        return self.length(spot.name) * (spot.end - spot.begin)
+
+    def _put_all(self, element: BmadElement) -> None:
+        reference = element.attributes.get("ref", element.attributes.get("reference"))
+        if reference is None or str(reference) == "beginning":
+            self._put(element, 0.0, 0.0)
+            return
+        name = str(reference)
+        starts, total = [], 0.0
+        for index, spot in enumerate(self.spots):
+            if spot.name == name and spot.begin == 0.0:
+                starts.append((index, total))
+            total += self._extent(spot)
+        if not starts:
+            self.deck.losses.warn(
+                element.place, f"{element.name}: ref = {name} is not in the line: not superimposed"
+            )
+        self._searched += len(starts) * len(self.spots)
+        if self._searched > _MOST_PLACES * 100:
+            raise LatticeError(f"{element.place}: {element.name}: too many superpositions: refused")
+        for _, start in reversed(starts):  # the last first: places before it stay
+            self._put(element, start, self.length(name))
+
+    def _put(self, element: BmadElement, start: float, extent: float) -> None:
+        number = BmadView(Context(self.deck.definitions, self.deck.losses), element, False)
+        length = self.length(element.name)
+        where = start + extent * self._origin(element, "ref_origin") + number.value("offset")
+        first = where - length * self._origin(element, "ele_origin")
+        total = math.fsum(self._extent(spot) for spot in self.spots)
+        if first < -_SAME_PLACE:
+            first += total
+        if first > total + _SAME_PLACE:
+            raise LatticeError(
+                f"{element.place}: {element.name}: superimposed at {first:.9g} m, beyond the "
+                f"{total:.9g} m of the line"
+            )
+        begin = self._cut(first, after_markers=length == 0.0)
+        end = self._cut(first + length, after_markers=False) if length else begin
+        covered = self.spots[begin:end]
+        if any(self.deck.elements[s.name].type not in _EMPTY for s in covered if self._extent(s)):
+            self.deck.losses.leave_out(
+                "superimpose", place=element.place, name=element.name,
+                what="an element on top of another that is no drift",
+            )  # fmt: skip
+            return
+        kept = [spot for spot in covered if not self._extent(spot)]
+        self.spots[begin:end] = [Spot(element.name), *kept]
+
+    def _origin(self, element: BmadElement, key: str) -> float:
+        word = str(element.attributes.get(key, "center"))
+        if word not in _ORIGINS:
+            raise LatticeError(f"{element.place}: {element.name}: {key} = {word!r} is not known")
+        return _ORIGINS[word]
+
+    def _cut(self, where: float, after_markers: bool) -> int:
+        """Cut what lies at a position, and return the index of what begins there."""
+        position = 0.0
+        for index, spot in enumerate(self.spots):
+            extent = self._extent(spot)
+            if abs(where - position) <= _SAME_PLACE and (extent > 0.0 or not after_markers):
+                return index
+            if position + _SAME_PLACE < where < position + extent - _SAME_PLACE:
+                share = (where - position) / extent
+                share = 1.0 - share if spot.turned else share
+                middle = spot.begin + (spot.end - spot.begin) * share
+                halves = [replace(spot, end=middle), replace(spot, begin=middle)]
+                self.spots[index : index + 1] = halves[::-1] if spot.turned else halves
+                return index + 1
+            position += extent
+        return len(self.spots)
+
+
+def take_piece(view: BmadView, spot: Spot) -> None:
+    """Make the records of an element those of a piece of it."""
+    share = spot.end - spot.begin
+    record = next(r for r in view.records if r.source_type)
+    if record.kind == "RBend":
+        view.lose("superimpose", "the cut of a rectangular bend")
+        return
+    for key in _SHARED:
+        value = record.fields.get(key)
+        if isinstance(value, list):
+            record.fields[key] = [entry * share for entry in value]
+        elif isinstance(value, float):
+            record.fields[key] = value * share
+    for place, tree in view.driven.items():
+        if place[1] in _SHARED:
+            view.driven[place] = multiply(tree, share)
+    view.gain *= share
+    inner = (spot.begin > 0.0, spot.end < 1.0)
+    for side, cut in zip(("entry", "exit"), inner[::-1] if view.turned else inner, strict=True):
+        if cut and record.kind == "Bend":
+            record.fields[f"edge_{side}_active"] = False
+        if cut and record.kind == "LinacCavity":
+            record.fields[f"{side}_focusing"] = False
+    view.drop_beside(front=inner[0], back=inner[1])
