@@ -3,7 +3,9 @@
 `every=k` keeps the bunch before every k-th kick; the backward pass runs each piece of k kicks
 once more, keeping its states, before it goes through it. `memory=` keeps as many bunches as
 fit and places them by the binomial schedule, which needs the fewest repeated stages: with c
-bunches and r runs of every stage it covers binomial(c + r, c) stages.
+bunches and r runs of every stage it covers binomial(c + r, c) stages. Autograd holds the
+bunches of the forward pass until the end (a graph may be gone through twice), so that those
+which the backward pass adds count besides them.
 
 References
 ----------
@@ -15,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -65,30 +68,30 @@ class Checkpoint(Taped):
 
     def record(self, journal: Journal, bunch: Bunch, observer: Observer | None) -> Recorded:
         n_stages = len(journal.course)
-        kept = set(self.positions(n_stages, bunch))
-        tape = CheckpointTape(journal, {}, self._slots(bunch) if self.memory else None)
+        slots = None if self.memory is None else self._slots(n_stages, bunch)
+        kept = self._positions(n_stages, slots)
+        tape = CheckpointTape(journal, {}, slots)
         for index in range(n_stages):
             if index in kept:
                 tape.coordinates[index] = bunch.coordinates
             bunch = journal.run(index, bunch, observer)
         return bunch, tape
 
-    def positions(self, n_stages: int, bunch: Bunch) -> list[int]:
-        """Return the stages before whose kick the first forward pass keeps the bunch."""
-        if self.every is not None:
-            return list(range(0, n_stages, self.every))
-        return binomial_positions(n_stages, self._slots(bunch))
+    def _positions(self, n_stages: int, slots: int | None) -> set[int]:
+        """Stages before whose kick the first forward pass keeps the bunch."""
+        if slots is None:
+            return set(range(0, n_stages, self.every or 1))
+        return set(binomial_positions(n_stages, slots))
 
-    def _slots(self, bunch: Bunch) -> int:
-        """Bunches that fit besides the incoming one, which the caller holds anyway."""
+    def _slots(self, n_stages: int, bunch: Bunch) -> int:
+        """Bunches of the first forward pass, besides the incoming one, which the caller holds."""
         one = bunch.coordinates.numel() * bunch.coordinates.element_size()
-        slots = int(self.memory // one)
-        if slots < 1:
+        if self.memory < one:
             raise ScBridgeError(
                 f"Checkpoint: memory = {self.memory:.4g} bytes: one bunch takes {one}: "
                 "give more, or use Reversible"
             )
-        return slots
+        return slots_within(n_stages, int(self.memory // one))
 
 
 @dataclass
@@ -174,3 +177,25 @@ def binomial_positions(n_stages: int, slots: int) -> list[int]:
         positions.append(low)
         slots -= 1
     return positions
+
+
+def bunches_besides(n_stages: int, slots: int) -> int:
+    """Bunches of a binomial schedule that are there at once, the incoming one not counted.
+
+    Those of the forward pass stay until the end; the backward pass adds as many as the
+    schedule wants within one piece, and the one that it has just computed again.
+    """
+    positions = [*binomial_positions(n_stages, slots), n_stages]
+    pieces = [high - low for low, high in pairwise(positions)]
+    added = max(
+        len(binomial_positions(length, slots - index)) - 1 for index, length in enumerate(pieces)
+    )
+    return len(pieces) - 1 + added + (n_stages > slots + 1)
+
+
+def slots_within(n_stages: int, bunches: int) -> int:
+    """Return the most slots with which no more than `bunches` are there at once, from 1."""
+    slots = min(bunches, n_stages - 1)
+    while slots > 0 and (excess := bunches_besides(n_stages, slots) - bunches) > 0:
+        slots -= max(1, excess // 2)
+    return max(0, slots)

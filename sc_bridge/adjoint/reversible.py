@@ -17,7 +17,6 @@ from torch import Tensor
 
 from sc_bridge.elements import Bunch
 from sc_bridge.elements.bunch import COORDINATES
-from sc_bridge.elements.space_charge import Field
 
 from ..course import Observer
 from ..errors import ReconstructionError, ScBridgeError
@@ -64,12 +63,14 @@ class Reversible(Taped):
         n_stages = len(journal.course)
         kept = {round(i * n_stages / (self.anchors + 1)) for i in range(self.anchors + 1)}
         coordinates: dict[int, Tensor] = {}
-        cell_sizes: list[Tensor | None] = []
+        batch = bunch.coordinates.shape[:-2]
+        cell_sizes = bunch.coordinates.new_zeros(n_stages, *batch, 3, dtype=torch.float64)
         for index in range(n_stages):
             if index in kept:
                 coordinates[index] = bunch.coordinates
             found = journal.course.solve_field(index, bunch)
-            cell_sizes.append(_cell_size(found, bunch))
+            if found is not None:
+                cell_sizes[index] = found.grid.cell_size.reshape(*batch, 3)
             bunch = journal.run(index, bunch, observer, found)
         coordinates[n_stages] = bunch.coordinates
         tolerance = self.tolerance or DEFAULT_TOLERANCE[bunch.coordinates.dtype]
@@ -86,7 +87,7 @@ class ReversibleTape:
     journal: Journal
     end: Bunch  # without its coordinates
     coordinates: dict[int, Tensor]  # by stage, before its kick; the last one is the end
-    cell_sizes: list[Tensor | None]
+    cell_sizes: Tensor  # (n_stages, ..., 3): of every kick; one tensor, for they are many
     tolerance: float
 
     def tensors(self) -> list[Tensor]:
@@ -101,7 +102,9 @@ class ReversibleTape:
         bunch = self.end.replace(coordinates=kept[len(course)])
         for index in reversed(range(len(course))):
             with torch.no_grad():
-                bunch, field = course.undo(index, bunch, losses, self.cell_sizes[index])
+                kicked = course.stage(index).kick is not None
+                cell_size = self.cell_sizes[index] if kicked else None
+                bunch, field = course.undo(index, bunch, losses, cell_size)
             if index in kept:
                 self._check(bunch, kept[index], index)
                 bunch = bunch.replace(coordinates=kept[index])
@@ -123,10 +126,3 @@ class ReversibleTape:
                 f"tolerance {self.tolerance:.3g}: the motion is chaotic or a map is not "
                 "invertible there; use more anchors, or Checkpoint"
             )
-
-
-def _cell_size(field: Field | None, bunch: Bunch) -> Tensor | None:
-    """Cell sizes of a kick with the batch dimensions of the bunch, (..., 3)."""
-    if field is None:
-        return None
-    return field.grid.cell_size.reshape(*bunch.coordinates.shape[:-2], 3)

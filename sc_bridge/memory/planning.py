@@ -18,6 +18,7 @@ from torch import Tensor
 from sc_bridge.elements import Bunch
 
 from ..adjoint import Checkpoint, RecordAll, Reversible, StoreStates
+from ..adjoint.checkpoint import bunches_besides, slots_within
 from ..adjoint.protocol import Adjoint
 from ..errors import ScBridgeError
 from ..sequence import KickedSequence
@@ -229,14 +230,12 @@ class _Planner:
         every = self._best_every(size)
         yield Checkpoint(every=every), "one more forward run"
         yield Reversible(anchors=self._anchors(size, limit)), "one more solve a kick, inverses"
-        least = self.peak(Checkpoint(memory=predictor.state(size)), size).total
-        slots = 1
-        if limit is not None and limit > least:
-            slots += int((limit - least) / (2 * predictor.state(size)))
-        slots = max(1, min(slots, predictor.n_stages - 1))
-        runs = _repeats(predictor.n_stages, slots)
-        memory = slots * predictor.state(size)
-        yield Checkpoint(memory=memory), f"up to {runs} more forward runs"
+        state, n = predictor.state(size), predictor.n_stages
+        least = self.peak(Checkpoint(memory=state), size).total
+        bunches = 3 if limit is None else 1 + max(0, int((limit - least) / state))
+        slots = slots_within(n, bunches)
+        memory = max(1, bunches_besides(n, slots)) * state
+        yield Checkpoint(memory=memory), f"up to {_repeats(n, slots)} more forward runs"
         yield RecordAll(), "none"
 
     def _best_every(self, size: Size) -> int:

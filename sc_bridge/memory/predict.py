@@ -12,7 +12,6 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from sc_bridge.elements import Bunch, Reference
 from sc_bridge.elements.space_charge import SpaceCharge
 
 from ..adjoint import Checkpoint, RecordAll, Reversible, StoreStates, track
-from ..adjoint.checkpoint import binomial_positions
+from ..adjoint.checkpoint import bunches_besides, slots_within
 from ..adjoint.protocol import Adjoint
 from ..sequence import KickedSequence, Stage
 from .footprint import SavedBytes, uncollected
@@ -114,8 +113,8 @@ class Predictor:
     def checkpoint(self, adjoint: Checkpoint, size: Size, work: float) -> float:
         """Kept bunches, and the states of one piece or that of one stage."""
         if adjoint.every is None:
-            slots = int(adjoint.memory // self.state(size))
-            return self._peak(size, work, bunches_kept(self.n_stages, slots) - 1, 1)
+            slots = slots_within(self.n_stages, int(adjoint.memory // self.state(size)))
+            return self._peak(size, work, bunches_besides(self.n_stages, slots), 1)
         lows = range(0, self.n_stages, adjoint.every)
         pieces = [self.kinds[low : low + adjoint.every] for low in lows]
         bytes_of = [
@@ -247,20 +246,6 @@ _PREDICTIONS: dict[type, Callable[..., float]] = {
     Checkpoint: Predictor.checkpoint,
     Reversible: Predictor.reverse,
 }
-
-
-def bunches_kept(n_stages: int, slots: int) -> int:
-    """Bunches of a binomial schedule that are there at once, the incoming one included.
-
-    Those of the forward pass stay until the end; the backward pass adds as many as the
-    schedule wants within one piece, and the one that it has just computed again.
-    """
-    positions = [*binomial_positions(n_stages, slots), n_stages]
-    pieces = [high - low for low, high in pairwise(positions)]
-    added = max(
-        len(binomial_positions(length, slots - index)) - 1 for index, length in enumerate(pieces)
-    )
-    return len(pieces) + added + (n_stages > slots + 1)
 
 
 def _two_of(sequence: KickedSequence, example: Stage, size: Size) -> KickedSequence:

@@ -7,7 +7,14 @@ from functools import cache
 import pytest
 
 import sc_bridge as scb
-from sc_bridge.adjoint.checkpoint import advance_by, binomial_positions
+from channels import fodo_channel
+from sc_bridge.adjoint.checkpoint import (
+    advance_by,
+    binomial_positions,
+    bunches_besides,
+    slots_within,
+)
+from sc_bridge.memory import measure
 
 
 @cache
@@ -44,6 +51,28 @@ def test_first_pass_keeps_as_many_bunches_as_there_are_slots():
     assert len(positions) == 5
     assert positions == sorted(set(positions))
     assert binomial_positions(3, 10) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("n_stages", [1, 2, 5, 30, 100])
+@pytest.mark.parametrize("bunches", [1, 2, 3, 7, 40, 500])
+def test_as_many_slots_are_used_as_fit(n_stages, bunches):
+    slots = slots_within(n_stages, bunches)
+    assert 0 <= slots <= n_stages - 1
+    assert bunches_besides(n_stages, slots) <= bunches
+    if slots < n_stages - 1:
+        assert 2 * slots + 2 >= bunches - 1
+
+
+def test_the_memory_given_is_what_the_bunches_take():
+    """Counted by the storages that are alive, in the backward pass too."""
+    sequence, bunch = fodo_channel(20, n_particles=2000)
+    sequence["qf"].k1.requires_grad_()
+    one = 48 * 2000
+    peaks = {}
+    for bunches in (3, 9):
+        adjoint = scb.Checkpoint(memory=bunches * one)
+        peaks[bunches] = measure(sequence, bunch, adjoint).peak
+    assert peaks[9] - peaks[3] <= 6 * one * 1.01
 
 
 @pytest.mark.parametrize(
