@@ -27,7 +27,7 @@ ELECTRON = 510998.95  # eV
 
 # A file is damaged and read so often; seconds for one format.
 FUZZ = settings(
-    max_examples=60,
+    max_examples=25,
     deadline=5000,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -73,7 +73,7 @@ FORMATS: dict[str, Format] = {
         "elegant",
         "read_elegant",
         (".lte", ".ele"),
-        r"^\s*&run_setup\b|:\s*(csben|csrcsben|csrdrif|lscdrif|kquad|ksext|edrift|rfc[aw]\b)",
+        r"^[ \t]*&run_setup\b|:\s*(csben|csrcsben|csrdrif|lscdrif|kquad|ksext|edrift|rfc[aw]\b)",
     ),
     "sixtrack": Format(
         "sixtrack", "read_sixtrack", ("fort.2", "fort.3"), r"^(single elements|structure input)\b"
@@ -88,13 +88,19 @@ FORMATS: dict[str, Format] = {
         "pals",
         "read_pals",
         (".yaml", ".yml", ".pals.json", ".json"),
-        r"""(^|\{)\s*["']?PALS["']?\s*:|["']?\bkind["']?\s*:\s*["']?(BeamLine|Lattice|Drift)\b""",
+        r"""(^|\{)[ \t]*["']?PALS["']?\s*:|["']?\bkind["']?\s*:\s*["']?(BeamLine|Lattice|Drift)\b""",
     ),
     "cheetah": Format(
         "cheetah",
         "read_cheetah",
         (".json",),
         r'"elements"\s*:\s*\{\s*"[^"\n]*"\s*:\s*\[|"lattices"\s*:',
+    ),
+    "impactx": Format(
+        "impactx",
+        "read_impactx",
+        (".in", ".json"),
+        r'^\s*lattice\.elements\s*=|^\s*\[\s*\{[^{}]*"type"\s*:',
     ),
 }
 
