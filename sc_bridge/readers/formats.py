@@ -102,6 +102,14 @@ FORMATS: dict[str, Format] = {
         (".in", ".json"),
         r'^\s*lattice\.elements\s*=|^\s*\[\s*\{[^{}]*"type"\s*:',
     ),
+    "impactz": Format(
+        "impactz",
+        "read_impactz",
+        (".in",),
+        # comments, two whole numbers, comments, five whole numbers
+        r"\A([ \t]*(![^\n]*)?\n)*[ \t]*\d+[ \t]+\d+\s*?\n"
+        r"([ \t]*(![^\n]*)?\n)*[ \t]*\d+([ \t]+-?\d+){4}\s",
+    ),
 }
 
 
