@@ -15,8 +15,11 @@ from sc_bridge.readers.statements import split_list
 
 from .deck import BmadElement, Deck
 from .dialect import parse
+from .types import NO_PHYSICS
 
-_SLAVE = re.compile(r"([\w.*%\\#:]+)\s*(?:\[\s*([\w.()]+)\s*\])?\s*(?::(.*))?\Z", re.DOTALL)
+_SLAVE = re.compile(
+    r"((?:[\w*]+::)?[\w.*%\\#]+)\s*(?:\[\s*([\w.()]+)\s*\])?\s*(?::(.*))?\Z", re.DOTALL
+)
 _MISALIGNMENT = frozenset(
     {"x_offset", "y_offset", "z_offset", "x_pitch", "y_pitch", "tilt", "ref_tilt", "roll"}
 )
@@ -59,8 +62,8 @@ def _variables(control: BmadElement) -> list[str]:
     text = control.attributes.get("var")
     if isinstance(text, str):
         return [name.strip().lower() for name in split_list(text.strip("{} ")) if name.strip()]
-    loose = [key for key, value in control.attributes.items() if value == "default"]
-    return loose[:1] or ["command"]
+    named = [key for key in control.attributes if key not in NO_PHYSICS]
+    return named[:1] or ["command"]
 
 
 def _slaves(

@@ -6,6 +6,7 @@ import re
 
 from sc_bridge.errors import LatticeError
 from sc_bridge.expressions import shorten
+from sc_bridge.readers.beamline import MAX_PLACES
 from sc_bridge.readers.directions import Entry
 from sc_bridge.readers.options import ReadOptions, choose_sequence
 from sc_bridge.readers.statements import split_list
@@ -13,7 +14,7 @@ from sc_bridge.readers.statements import split_list
 from .deck import Deck, Template
 
 _MAX_LINES = 20_000  # made from arguments and brackets
-_MAX_TEXT = 10_000_000  # characters of all of them
+_MAX_TEXT = 1_000_000  # characters of all of them
 _ENTRY = re.compile(
     r"(?:(?P<tag>[\w.]+)\s*=\s*)?(?P<signs>[-+]*)\s*(?:(?P<count>\d+)\s*\*\s*)?"
     r"(?P<after>-{0,2})\s*(?P<name>[\w.\\#]*)\s*(?P<bracket>\(.*\))?\s*(?:\[[^\]]*\])?\Z",
@@ -108,7 +109,7 @@ class Lines:
             entries = [self._entry(part, template.name, template)[0] for part in parts]
             if any(entry.name in self.deck.lines for entry in entries):
                 raise LatticeError(f"{template.place}: {template.name}: a list holds elements only")
-            if sum(entry.count for entry in entries) > _MAX_TEXT:
+            if sum(entry.count for entry in entries) > MAX_PLACES:
                 raise LatticeError(f"{template.place}: {template.name}: too many entries")
             self.lists[template.name] = entries
 
