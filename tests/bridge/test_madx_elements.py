@@ -145,7 +145,7 @@ def track(thing: Any) -> np.ndarray:
     return np.array([getattr(particles, c) for c in ("x", "px", "y", "py", "zeta", "delta", "s")])
 
 
-@pytest.mark.parametrize("title", MAPPINGS.keys() - NO_NATIVE)
+@pytest.mark.parametrize("title", sorted(MAPPINGS.keys() - NO_NATIVE))
 def test_records_track_as_the_import_of_xtrack_does(element, title):
     text = MAPPINGS[title][0]
     with warnings.catch_warnings():
