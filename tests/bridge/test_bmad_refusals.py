@@ -120,6 +120,10 @@ LOST: dict[str, tuple[str, str]] = {
     "on top of a magnet": (
         "x: quad, l = 2, k1 = 1\ns: quad, l = 1, superimpose, ref = x" + LINE, "superimpose",
     ),
+    "a wall": (
+        "x: drift, l = 1, aperture_type = wall3d, wall = {section = {s = 0,\n v(1) = 1}}" + LINE,
+        "aperture",
+    ),
     "an aperture of its own": (
         "x: drift, l = 1, x_limit = 1, aperture_type = wall3d" + LINE, "aperture",
     ),

@@ -199,7 +199,10 @@ class Deck:
         return None
 
 
-_SWITCHES = {"t": 1.0, "true": 1.0, "f": 0.0, "false": 0.0}
+_SWITCHES = {
+    **dict.fromkeys(("t", "true", ".true.", ".t."), 1.0),
+    **dict.fromkeys(("f", "false", ".false.", ".f."), 0.0),
+}
 
 
 def matches(pattern: str, name: str) -> bool:

@@ -64,7 +64,7 @@ NO_PHYSICS = frozenset(
         "x_gain_calib", "y_gain_calib", "tilt_calib", "x_offset_calib", "y_offset_calib", "noise",
         "de_eta_meas", "n_sample", "osc_amplitude", "x_dispersion_err", "y_dispersion_err",
         "x_dispersion_calib", "y_dispersion_calib", "ref_wall", "mark_type", "l_chord_ref",
-        "recalc", "gang", "slave", "wall", "calib_gain_x", "calib_gain_y",
+        "recalc", "gang", "slave", "calib_gain_x", "calib_gain_y",
     }
 )  # fmt: skip
 

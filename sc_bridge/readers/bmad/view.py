@@ -21,6 +21,7 @@ _WORDS = {
     "lr_wake": "wake",
     "sr_wake_file": "wake",
     "lr_wake_file": "wake",
+    "wall": "aperture",
     "grid_field": "field map",
     "cylindrical_map": "field map",
     "cartesian_map": "field map",
