@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from sc_bridge.errors import ExpressionError
-from sc_bridge.expressions import Expression, Number, Value, order_of_evaluation
+from sc_bridge.expressions import Expression, Number, Value, Variable, order_of_evaluation
 
 from .options import Losses
 
@@ -64,9 +64,7 @@ class Definitions:
             self.value(tree, "variables")
         for name in list(self._open):
             try:
-                self.value(self._open.get(name, Number(0.0)), "variables")
-                self._known.setdefault(name, self.value(self.trees[name], "variables"))
-                self._open.pop(name, None)
+                self.value(Variable(name), "variables")
             except ExpressionError as error:
                 losses.warn("variables", f"{name!r} has no value and is left aside: {error}")
         values = {name: float(value) for name, value in self._known.items()}
@@ -81,8 +79,3 @@ def size_of(tree: Expression, limit: int) -> int:
         count += 1
         waiting.extend(children)
     return count
-
-
-def constants_of(values: Mapping[str, float]) -> dict[str, Expression]:
-    """Return numbers as trees."""
-    return {name: Number(value) for name, value in values.items()}

@@ -219,3 +219,11 @@ def test_patterns_match_without_backtracking():
     assert matches("q*1", "qf_1") and not matches("q*1", "qf_2")
     assert matches("q%", "qf") and not matches("q%", "q")
     assert not matches("*a" * 50 + "b", "a" * 200)
+
+
+def test_a_variable_without_a_value_is_left_aside_where_nothing_needs_it(read):
+    lattice = read("k = 1\nbad = sqrt(-k)\nd: drift, l = k\nr: line = (d)\n")
+    assert lattice.variables == {"k": 1.0}
+    assert "'bad' has no value" in lattice.warnings[0]
+    with pytest.raises(ScBridgeError, match="no finite real value"):
+        read("k = 1\nbad = sqrt(-k)\nd: drift, l = bad\nr: line = (d)\n")
