@@ -110,6 +110,8 @@ FORMATS: dict[str, Format] = {
         r"\A([ \t]*(![^\n]*)?\n)*[ \t]*\d+[ \t]+\d+\s*?\n"
         r"([ \t]*(![^\n]*)?\n)*[ \t]*\d+([ \t]+-?\d+){4}\s",
     ),
+    "ocelot": Format("ocelot", "read_ocelot", (".py",), r"^\s*(from|import) ocelot\b"),
+    "jutrack": Format("jutrack", "read_jutrack", (".jl",), r"^\s*using JuTrack\b"),
 }
 
 
