@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from . import blocks
 from .bunch import Bunch
 from .errors import ElementError
 from .reference import Reference
@@ -338,8 +339,7 @@ def track_transport(transport: Transport, bunch: Bunch) -> Bunch:
     alive = bunch.alive.unsqueeze(-2)
     # lost particles may hold anything, even NaN, and must not reach a gradient
     incoming = bunch.coordinates if all_alive else torch.where(alive, bunch.coordinates, 0.0)
-    state = transport(State(*incoming.unbind(-2)), reference)
-    coordinates = torch.stack(torch.broadcast_tensors(*state), dim=-2)
+    coordinates = blocks.move(lambda c: transport(State(*c.unbind(-2)), reference), incoming)
     if not all_alive:
         coordinates = torch.where(alive, coordinates, bunch.coordinates)
     return bunch.replace(coordinates=coordinates)

@@ -5,15 +5,22 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from .base import Element, Number, State
 from .energy import Energy
+from .flight import ExpandedDrift, Flight
+from .modes import is_plain_reverse
 from .reference import Reference
 from .scalars import plain
 
 
 def expanded_drift(state: State, reference: Reference, length: Number) -> State:
     """Drift with the square root of the Hamiltonian expanded to second order in px, py."""
+    flight = _plain_flight(reference, length)
+    if flight is not None:
+        x, y, zeta = ExpandedDrift.apply(*state, flight)
+        return state._replace(x=x, y=y, zeta=zeta)
     return expanded_flight(state, Energy.of(state.pzeta, reference), length)
 
 
@@ -40,6 +47,14 @@ def exact_flight(state: State, energy: Energy, length: Number) -> State:
     path = slip - transverse * total / (pz * momentum * (pz + momentum))
     flight = length / pz
     return State(x + px * flight, px, y + py * flight, py, zeta + path * length, pzeta)
+
+
+def _plain_flight(reference: Reference, length: Number) -> Flight | None:
+    """Return the numbers of a drift where only derivatives by the coordinates are asked."""
+    square, rest = plain(reference.beta0**2), plain(reference.inverse_gamma0_squared)
+    if isinstance(length, Tensor) or isinstance(square, Tensor) or isinstance(rest, Tensor):
+        return None
+    return Flight(length, square, rest) if is_plain_reverse() else None
 
 
 class Drift(Element):

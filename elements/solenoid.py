@@ -18,8 +18,12 @@ from .integrators import INTEGRATORS, integrate
 from .kicks import multipole_kick
 from .misalignment import Alignment, Misalignable
 from .reference import Reference
-from .scalars import components, is_active, plain
+from .scalars import components, is_active, known, plain
 from .special import cosine_and_sine
+
+# Turns [rad] from which on sin(turn)/ks is not a series: with a derivative by ks, and without.
+_SMALL_TURN = 0.1
+_NO_TURN = 1e-12
 
 
 def solenoid_flight(state: State, energy: Energy, length: Number, ks: Number) -> State:
@@ -47,9 +51,7 @@ def solenoid_flight(state: State, energy: Energy, length: Number, ks: Number) ->
     transverse = kinetic_x * kinetic_x + kinetic_y * kinetic_y
     pz = torch.sqrt(momentum * momentum - transverse)
     flight = length / pz
-    turn = half * flight
-    cosine, sine_ratio = cosine_and_sine(turn * turn)
-    sine, reach = turn * sine_ratio, flight * sine_ratio
+    cosine, sine, reach = _rotation(flight, half, length)
     # turned about s by `turn`, and focused by the same angle
     x1, px1 = cosine * x + sine * y, cosine * px + sine * py
     y1, py1 = cosine * y - sine * x, cosine * py - sine * px
@@ -62,6 +64,19 @@ def solenoid_flight(state: State, energy: Energy, length: Number, ks: Number) ->
         zeta + path * length,
         pzeta,
     )
+
+
+def _rotation(flight: Tensor, half: Number, length: Number) -> tuple[Tensor, Tensor, Tensor]:
+    """Return cosine and sine of `half` times `flight`, and the sine over `half`."""
+    turn = half * flight
+    nominal = known(half * length)
+    # a derivative by the strength would lose the digits of sin(turn) - turn cos(turn)
+    least = _SMALL_TURN if isinstance(half, Tensor) else _NO_TURN
+    if nominal is not None and abs(nominal) > least:
+        sine = torch.sin(turn)
+        return torch.cos(turn), sine, sine / half
+    cosine, sine_ratio = cosine_and_sine(turn * turn)
+    return cosine, turn * sine_ratio, flight * sine_ratio
 
 
 class _SolenoidBase(Misalignable):

@@ -304,4 +304,4 @@ def test_strengths_of_zero_cost_no_kick():
         Multipole(knl=[0.0, 0.0], length=0.5, isthick=True),
         Quadrupole(length=0.5, model="drift-kick-drift-expanded"),
     ):
-        assert torch.equal(element.track(bunch).coordinates, drift)
+        assert (element.track(bunch).coordinates - drift).abs().max() < TOLERANCE
