@@ -112,6 +112,14 @@ FORMATS: dict[str, Format] = {
     ),
     "ocelot": Format("ocelot", "read_ocelot", (".py",), r"^\s*(from|import) ocelot\b"),
     "jutrack": Format("jutrack", "read_jutrack", (".jl",), r"^\s*using JuTrack\b"),
+    "impactt": Format(
+        "impactt",
+        "read_impactt",
+        (".in",),
+        # comments, two whole numbers, comments, a time step and two whole numbers
+        r"\A([ \t]*(![^\n]*)?\n)*[ \t]*\d+[ \t]+\d+\s*?\n"
+        r"([ \t]*(![^\n]*)?\n)*[ \t]*[\d.]+[ed]-\d+([ \t]+\d+){2}\s*?\n",
+    ),
 }
 
 

@@ -18,7 +18,7 @@ from .definitions import Definitions
 from .files import parse_json, read_text
 from .impactx_elements import BUILDERS, TYPES, left_out
 from .options import Losses, ReadOptions, choose_sequence, single_file
-from .plain import PlainRecorder
+from .plain import PlainRecorder, add_place
 from .recording import Assembly, Context, LocalReference, Origin
 from .source import Source
 
@@ -274,17 +274,11 @@ def _read_dump(path: Path, text: str, options: ReadOptions) -> Lattice:
         if kind not in BUILDERS and kind not in TYPES.values():
             raise LatticeError(f"{place}: {name}: type {kind[:40]!r}: no such type in ImpactX")
         # "unit" is what Python calls the "units" of inputs
-        rest = {_DUMPED.get(k, k): v for k, v in entry.items() if k not in ("type", "name")}
+        fields = {str(key): value for key, value in entry.items() if key not in ("type", "name")}
+        rest = {_DUMPED.get(key, key): value for key, value in fields.items()}
         origin = Origin(name, kind, place)
-
-        def build(view: PlainRecorder, kind: str = kind) -> None:
-            BUILDERS.get(kind, left_out)(view)
-            view.check_left_over()
-
-        def make(origin: Origin = origin, rest: dict[str, Any] = rest) -> PlainRecorder:
-            return PlainRecorder(assembly.context, origin, rest)
-
-        assembly.add((name, kind, repr(sorted(rest.items()))), make, build)
+        key = (name, kind, repr(sorted(rest.items())))
+        add_place(assembly, origin, rest, BUILDERS.get(kind, left_out), key)
     return Lattice(source=str(path), format=FORMAT, name="", **assembly.lattice_fields())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 from sc_bridge.errors import LatticeError
 from sc_bridge.expressions import Expression, Number
@@ -179,7 +180,8 @@ def _multipole(view: PlainRecorder) -> None:
     strength = Number(_normalised(view, "v2").value * math.factorial(order))
     integrated = Number(strength.value * view.value("length"))
     body = {2: ("Sextupole", {"k2": strength}), 3: ("Octupole", {"k3": strength})}
-    kind, fields = body.get(order, ("Multipole", {"knl": [ZERO] * order + [integrated]}))
+    kicks: dict[str, Any] = {"knl": [ZERO] * order + [integrated]}
+    kind, fields = body.get(order, ("Multipole", kicks))
     thick = {"isthick": True} if kind == "Multipole" else {}
     view.emit(kind, {"length": _length(view)} | fields | _alignment(view, 5), **thick)
 

@@ -173,3 +173,61 @@ def test_a_header_that_is_none_is_refused(read):
 @given(text=damaged(LINAC.read_text()))
 def test_a_damaged_file_is_a_lattice_or_an_error_of_ours(tmp_path, text):
     read_damaged(tmp_path / "ImpactZ.in", text, format="impactz", allow=ALLOWED)
+
+
+# ---- IMPACT-T ------------------------------------------------------------------------------
+
+INJECTOR = LATTICES / "facet2" / "impactt" / "ImpactT.in"
+T_HEADER = "! t\n1 1\n5e-13 100 1\n6 10 1 0 2 1 0\n8 8 8 1 1 1 1\n16 0 0 1 1e-12\n" + (
+    "1 0 0 1 1 0 0\n" * 3 + "0.1 1.0d9 938.27d6 1.0 1.3d9 0.0\n"
+)
+
+
+def test_an_injector_of_field_maps_is_refused_with_its_place():
+    with pytest.raises(LatticeError, match=r"ImpactT\.in:26: GUNF: the field map of a cavity"):
+        read_lattice(INJECTOR)
+    with pytest.raises(LatticeError, match=r"CQ10121: what begins at 0\.016\d* m, in what ends"):
+        read_lattice(INJECTOR, allow=["field map", "wake"])
+    lattice = read_lattice(INJECTOR, allow=["field map", "wake", "overlap"])
+    assert lattice.length == pytest.approx(12.0)
+    assert lattice.source_counts["1"] == 7
+    assert "without its field maps nothing is accelerated" in lattice.warnings[0]
+
+
+def test_quadrupoles_stand_at_their_places(read):
+    lattice = read(
+        "0.5 0 0 1 2.0 3.0 0 0.1 /!name:QB\n0.5 0 0 1 1.0 -3.0 0 0.1 /!name:QA\n"
+        "0 1 7 -2 0 0 1.75 /!name:screen\n0 0 0 -4 0 0 0.25 1e-12 /\n0 0 0 -99 4 0 4.0 /\n",
+        T_HEADER,
+    )
+    assert lattice.format == "impactt"
+    assert [name for name in lattice.element_names if "gap" not in name] == ["QA", "screen", "QB"]
+    assert lattice.length == pytest.approx(4.0)
+    assert lattice.elements["QA"].fields["k1"] == pytest.approx(-3.0 / RIGIDITY)
+    assert lattice.source_counts == {"implicit drift": 4, "1": 2, "-2": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "1 0 0 1 0 1 /\n1 0 0 1 0.5 1 /",
+            r"what begins at 0\.5 m, in what ends at 1 m, would be lost",
+        ),
+        ("1 0 0 1 0 1 0.2 /", r"the soft edge of the quadrupole would be lost"),
+        ("1 0 0 1 0 1 0 0 0 0 0.1 /", r"the rotation about x would be lost"),
+        ("1 0 0 4 0 1 /", r"the element of type 4 would be lost"),
+        ("0 0 0 -6 1 1 1 /", r"the wake would be lost"),
+    ],
+)
+def test_what_makes_no_line_is_refused(read, text, message):
+    with pytest.raises(LatticeError, match=message):
+        read(text + "\n", T_HEADER, format="impactt")
+
+
+@FUZZ
+@given(text=damaged(INJECTOR.read_text()))
+def test_a_damaged_injector_is_a_lattice_or_an_error_of_ours(tmp_path, text):
+    read_damaged(
+        tmp_path / "ImpactT.in", text, format="impactt", allow=("field map", "wake", "overlap")
+    )
