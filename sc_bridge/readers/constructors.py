@@ -8,6 +8,7 @@ with its line. Numbers that have a name are variables of the lattice.
 from __future__ import annotations
 
 import ast
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -88,7 +89,9 @@ class Program:
         self.names: dict[str, Any] = {}
         self.made: list[Made] = []
         try:
-            body = ast.parse(text).body
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SyntaxWarning)  # what it warns of is refused
+                body = ast.parse(text).body
         except SyntaxError as error:
             raise LatticeError(f"{source}:{error.lineno}: not understood: {error.msg}") from None
         except (ValueError, RecursionError, MemoryError) as error:

@@ -94,7 +94,7 @@ FORMATS: dict[str, Format] = {
         "cheetah",
         "read_cheetah",
         (".json",),
-        r'"elements"\s*:\s*\{\s*"[^"\n]*"\s*:\s*\[|"lattices"\s*:',
+        r'"elements"\s*:\s*\{\s*"[^"\n]*"\s*:\s*\[',
     ),
     "impactx": Format(
         "impactx",
