@@ -15,7 +15,7 @@ from sc_bridge.elements.space_charge import Field
 
 from .errors import LatticeError
 from .monitors import Monitor
-from .sequence import KickedSequence, Step
+from .sequence import KickedSequence, Step, check_turns
 from .slicing import length_of
 from .stages import NEVER, Item, Kick, Losses, Passage, Probe, Stage, build_stages
 
@@ -134,8 +134,13 @@ def plan_course(
     LatticeError
         If `turns` is no whole number from 1, or a monitor's place is not on the line.
     """
-    if not isinstance(turns, int) or isinstance(turns, bool) or turns < 1:
-        raise LatticeError(f"track: turns = {turns!r}: must be a whole number from 1")
+    check_turns("track", turns)
+    sequence.update_places()
+    if monitors is not None and not isinstance(monitors, Mapping):
+        raise LatticeError(
+            f"track: monitors = {monitors!r}: must be a mapping of names to monitors, such as "
+            '{"screen": BunchMonitor(at="12 m")}'
+        )
     if not monitors:
         return Course(sequence, sequence.stages, turns)
     for name, monitor in monitors.items():

@@ -90,8 +90,8 @@ def inspect_lattice(
     lattice : Lattice
     reference : Reference, optional
         That of the file by default.
-    spacing : str, quantity or float, m
-        At most this between kicks, for the totals of kicks.
+    spacing : str, quantity or float, m, optional
+        At most this between kicks, for the totals of kicks; None leaves every element whole.
     bend_model : str, optional
         Model of every bend; that of the file by default.
     matrix : bool
@@ -106,8 +106,9 @@ def inspect_lattice(
     """
     sequence = KickedSequence(
         lattice,
-        slicing=MaxSpacing(spacing),
-        space_charge=SpaceCharge(grid=(8, 8, 8)),  # no kick is ever applied here
+        slicing=None if spacing is None else MaxSpacing(spacing),
+        # no kick is ever applied here
+        space_charge=None if spacing is None else SpaceCharge(grid=(8, 8, 8)),
         bend_model=bend_model,
         reference=reference,
     )

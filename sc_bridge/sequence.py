@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any, Literal
 
 import torch
@@ -179,6 +180,7 @@ class KickedSequence(nn.Module):
         Grids still follow the bunch's mean. Without it, a cell size may jump by one rung
         between two runs whose parameters differ a little.
         """
+        check_turns("freeze_grids", turns)
         frozen: list[CellSizes] = []
         losses = Losses(bunch.alive)
         self._cell_sizes = None
@@ -261,6 +263,24 @@ class KickedSequence(nn.Module):
         if _has_face(element, "exit"):
             yield "map", exit_
 
+    def update_places(self) -> None:
+        """Move the places of steps to where the present lengths put them.
+
+        Knobs may drive lengths; the number of slices stays.
+        """
+        steps, s, moved = [], 0.0, False
+        for step in self.steps:
+            s_start = s
+            s += length_of(step.part) if step.kind == "map" else 0.0
+            moved = moved or step.s_start != s_start or step.s_end != s
+            steps.append((s_start, s))
+        if moved:
+            self.steps = tuple(
+                replace(step, s_start=s_start, s_end=s_end)
+                for step, (s_start, s_end) in zip(self.steps, steps, strict=True)
+            )
+            self.stages = tuple(build_stages(self.items()))
+
     def items(self) -> Iterator[Item]:
         """Kicks and maps in the order of tracking."""
         for step in self.steps:
@@ -288,6 +308,12 @@ class KickedSequence(nn.Module):
 
     def __repr__(self) -> str:
         return f"KickedSequence({self.extra_repr()})"
+
+
+def check_turns(what: str, turns: int) -> None:
+    """Refuse what is no number of turns."""
+    if not isinstance(turns, Integral) or isinstance(turns, bool) or turns < 1:
+        raise LatticeError(f"{what}: turns = {turns!r}: must be a whole number from 1")
 
 
 @contextmanager

@@ -166,10 +166,11 @@ def weights_in(element: Element, slicing: Slicing, splitting: Splitting) -> list
         If the rule gives no number of kicks, or one of the kicks would have no length.
     """
     number = slicing.kicks(element)
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+    whole = isinstance(number, int) and not isinstance(number, bool)
+    if not whole or not 1 <= number <= _MOST_KICKS:
         raise LatticeError(
             f"slicing: {slicing!r} gives {element.label} {number!r} kicks: "
-            "must be a whole number from 1"
+            f"must be a whole number from 1 to {_MOST_KICKS}"
         )
     weights = kick_weights(splitting, number)
     if any(length_of(element) * weight == 0.0 for weight in weights):

@@ -17,13 +17,18 @@ from torch import Tensor
 
 from sc_bridge.elements import Bunch
 from sc_bridge.elements.bunch import COORDINATES
+from sc_bridge.elements.space_charge import Field
 
 from ..course import Observer
-from ..errors import ReconstructionError, ScBridgeError
+from ..errors import ReconstructionError, ScBridgeError, SpaceChargeError
 from .replay import Entry, Journal, Recorded, Taped
 
 # Far above the rounding of thousands of regular kicks, far below what spoils a gradient.
 DEFAULT_TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-4}
+# A coordinate without spread is measured by this fraction of the largest spread of its kind
+# (positions, or momenta), and by this many m or 1.
+_LEAST_SPREAD = 1e-4
+_LEAST_SCALE = 1e-7
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,8 @@ class Reversible(Taped):
     anchors : int
         Bunches kept on the way besides the first and the last.
     tolerance : float, optional
-        Largest error of a rebuilt coordinate, relative to its rms over the bunch, at the start
+        Largest error of a rebuilt coordinate, relative to its rms over the bunch (for a flat or
+        cold bunch to 1e-4 of that of the other positions or momenta), at the start
         and at every anchor; 1e-8 in float64 and 1e-4 in float32 by default.
 
     Cost: 6 coordinates a particle for the start, the end and each anchor, however many kicks
@@ -98,24 +104,36 @@ class ReversibleTape:
 
     def backwards(self, tensors: list[Tensor]) -> Iterator[Entry]:
         kept = dict(zip(self.coordinates, tensors, strict=True))
-        course, losses = self.journal.course, self.journal.losses
+        course = self.journal.course
         bunch = self.end.replace(coordinates=kept[len(course)])
         for index in reversed(range(len(course))):
             with torch.no_grad():
-                kicked = course.stage(index).kick is not None
-                cell_size = self.cell_sizes[index] if kicked else None
-                bunch, field = course.undo(index, bunch, losses, cell_size)
+                bunch, field = self._rebuilt(index, bunch)
             if index in kept:
                 self._check(bunch, kept[index], index)
                 bunch = bunch.replace(coordinates=kept[index])
             bunch = self.journal.bunch(index, bunch.coordinates)  # its very reference
             yield Entry(index, bunch, field)
 
+    def _rebuilt(self, index: int, bunch: Bunch) -> tuple[Bunch, Field | None]:
+        """Return the bunch before a stage, and the field of its kick."""
+        course = self.journal.course
+        kicked = course.stage(index).kick is not None
+        cell_size = self.cell_sizes[index] if kicked else None
+        try:
+            return course.undo(index, bunch, self.journal.losses, cell_size)
+        except SpaceChargeError as error:  # it left the cells of the forward pass
+            raise ReconstructionError(
+                f"Reversible: the bunch rebuilt at s = {course.stage(index).s:.6g} m is not that "
+                f"of the forward pass ({error}): use more anchors, or Checkpoint"
+            ) from None
+
     def _check(self, bunch: Bunch, kept: Tensor, index: int) -> None:
         """Refuse a rebuilt bunch that is too far from the one that was kept."""
-        difference = (bunch.coordinates - kept).abs().amax(-1)
-        scale = kept.square().mean(-1).sqrt()
-        error = difference / torch.where(scale > 0, scale, 1.0)
+        alive = self.journal.course.alive(index, self.journal.losses).unsqueeze(-2)
+        there = torch.where(alive, kept, 0.0)  # lost particles may hold anything
+        difference = torch.where(alive, bunch.coordinates - kept, 0.0).abs().amax(-1)
+        error = difference / _scale(there)
         worst = error.reshape(-1, 6).amax(0)
         largest = worst.max().item()
         if not largest <= self.tolerance:
@@ -126,3 +144,11 @@ class ReversibleTape:
                 f"tolerance {self.tolerance:.3g}: the motion is chaotic or a map is not "
                 "invertible there; use more anchors, or Checkpoint"
             )
+
+
+def _scale(coordinates: Tensor) -> Tensor:
+    """Scale of the error of each coordinate, (..., 6), from its rms and that of its kind."""
+    rms = coordinates.square().mean(-1).sqrt()
+    of_kind = rms.unflatten(-1, (3, 2)).amax(-2, keepdim=True)  # positions, momenta
+    least = (_LEAST_SPREAD * of_kind).expand(*rms.shape[:-1], 3, 2).flatten(-2)
+    return torch.maximum(rms, least).clamp(min=_LEAST_SCALE)

@@ -33,7 +33,10 @@ def add_parser(commands: Any) -> None:
     )
     add_lattice_options(parser)
     parser.add_argument(
-        "--spacing", default="1 m", metavar="LENGTH", help="largest distance of kicks; 1 m"
+        "--spacing",
+        default="1 m",
+        metavar="LENGTH",
+        help="largest distance of kicks; 1 m; none leaves every element whole",
     )
     parser.add_argument(
         "--bend-model", metavar="MODEL", help="model of every bend, such as exact or expanded"
@@ -92,8 +95,8 @@ def run(options: argparse.Namespace) -> int:
 
     found = inspect_lattice(
         read(options),
-        reference=parse_reference(options.reference) if options.reference else None,
-        spacing=options.spacing,
+        reference=None if options.reference is None else parse_reference(options.reference),
+        spacing=None if options.spacing == "none" else options.spacing,
         bend_model=options.bend_model,
         matrix=options.matrix,
     )
@@ -107,7 +110,7 @@ def _lines(found: Inspection) -> list[str]:
     lines.append(
         f"energy: {found.energy_in / 1e6:.9g} MeV in, {found.energy_out / 1e6:.9g} MeV out"
     )
-    lines += [f"left out: {entry}" for entry in lattice.left_out]
+    lines += _left_out(lattice)
     lines += [f"warning: {text}" for text in lattice.warnings]
     if found.matrix is not None:
         lines += ["", "6x6 map, x px y py zeta pzeta:"]
@@ -117,6 +120,17 @@ def _lines(found: Inspection) -> list[str]:
         ]
         lines.append(_optics(found))
     return lines
+
+
+def _left_out(lattice: Lattice) -> list[str]:
+    """What was left out: each word and thing once, with how often and where first."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for entry in lattice.left_out:
+        grouped.setdefault((entry.word, entry.what), []).append(f"{entry.name} at {entry.place}")
+    return [
+        f"left out ({word}): {what}: {len(places)} times, first {places[0]}"
+        for (word, what), places in grouped.items()
+    ]
 
 
 def _in_file(found: Inspection) -> str:

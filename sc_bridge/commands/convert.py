@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     if target in options.files:
         raise LatticeError(f"convert: {target}: would be read and written: give another OUT")
     lattice = read(options)
-    if options.reference:
+    if options.reference is not None:
         given = parse_reference(options.reference)
         fields = (given.mass0.item(), given.q0.item(), given.p0c.item())
         lattice = replace(lattice, reference=ReferenceFields(*fields))

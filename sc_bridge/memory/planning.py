@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sc_bridge.elements import Bunch
+from sc_bridge.elements.space_charge import SpaceCharge
 
 from ..adjoint import Checkpoint, RecordAll, Reversible, StoreStates
 from ..adjoint.checkpoint import bunches_besides, slots_within
@@ -276,9 +277,9 @@ def _size(
     if bunch is None and n_particles is None:
         raise ScBridgeError("plan: give a bunch or n_particles=")
     settings = sequence.space_charge
-    nodes = grid or (settings.grid if settings is not None else (0, 0, 0))
-    if len(nodes) != 3 or min(nodes) < 0:
-        raise ScBridgeError(f"plan: grid = {grid}: must be three numbers of nodes (nx, ny, nz)")
+    if grid is not None:
+        settings = SpaceCharge(grid=grid)  # which refuses what no kick can have
+    nodes = settings.grid if settings is not None else (0, 0, 0)
     if bunch is not None and n_particles is None:
         total = bunch.coordinates.numel() // 6
         return Size(total, nodes, total // bunch.n_particles)
@@ -318,7 +319,8 @@ def _refuse(
     ways = []
     if dtype is torch.float64:
         single = min(planners[torch.float32].choices(size, None), key=lambda choice: choice.peak)
-        ways.append(f"float32 ({in_bytes(single.peak)})")
+        if single.peak <= limit:
+            ways.append(f"float32 ({in_bytes(single.peak)})")
     particles = _most_particles(planners[dtype], adjoint, size, limit)
     ways.append(f"at most {particles:,} particles" if particles else "a smaller grid")
     raise ScBridgeError(

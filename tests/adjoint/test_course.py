@@ -33,7 +33,7 @@ MONITORS = {
     "kicks": scb.MomentsMonitor(every_kick=True),
     "bunch": scb.BunchMonitor(at=["qd", 0.7]),
 }
-WATCHED = ("qf", "d")
+WHERE = scb.BunchMonitor(at="hole")
 SIGMAS = torch.tensor([2e-3, 1e-3, 2e-3, 1e-3, 0.5, 1e-3], dtype=torch.float64)
 
 
@@ -149,9 +149,6 @@ def test_a_lost_particle_stays_and_has_no_gradient(machine):
     assert torch.equal(result.bunch.coordinates[:, gone], before.coordinates[:, gone])
 
 
-WHERE = scb.BunchMonitor(at="hole")
-
-
 @pytest.mark.parametrize("adjoint", ADJOINT_CASES.values(), ids=ADJOINT_CASES)
 def test_nothing_is_kept_where_no_gradient_is_asked(monkeypatch, adjoint):
     def record(*arguments):
@@ -241,6 +238,7 @@ def test_moments_are_those_of_the_bunch_at_that_place():
         ({"turns": 0}, "turns = 0: must be a whole number from 1"),
         ({"turns": 1.5}, "turns = 1.5"),
         ({"monitors": {"a": 3}}, "monitor 'a' is 3: must be a monitor"),
+        ({"monitors": [WHERE]}, "must be a mapping of names to monitors"),
         ({"monitors": {"a": scb.BunchMonitor(at="9 m")}}, "'a' at s = 9 m: the line is"),
         ({"monitors": {"a": scb.BunchMonitor(at="qx")}}, "at = 'qx': no such element"),
     ],
@@ -269,3 +267,22 @@ def test_an_unknown_record_is_refused_by_name():
         _ = scb.track(sequence, bunch_of(sequence), monitors={"m": scb.MomentsMonitor(at=0.0)})[
             "m"
         ].sigma_q
+
+
+def test_places_follow_lengths_that_have_changed():
+    sequence = line(("d", "m", "qf"), slicing=False)
+    with torch.no_grad():
+        sequence["d"].length.fill_(2.0)
+    bunch = bunch_of(sequence, intensity=0.0)
+    monitors = {"place": scb.BunchMonitor(at=(1.5, "m"))}
+    record = scb.track(sequence, bunch, monitors=monitors)["place"]
+    assert record.s.tolist() == [1.5, 2.0]
+    drifted = sequence["d"].slices([0.75, 0.25])[1].track(bunch)
+    assert (record[0].coordinates - drifted.coordinates).abs().max() < 1e-15
+    assert sequence.length == pytest.approx(2.2)
+
+
+def test_grids_are_frozen_for_a_number_of_turns():
+    sequence = line(CELL)
+    with pytest.raises(scb.LatticeError, match="freeze_grids: turns = 0"):
+        sequence.freeze_grids(bunch_of(sequence), turns=0)

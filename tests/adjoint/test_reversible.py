@@ -79,3 +79,33 @@ def test_what_is_kept_does_not_grow_with_the_kicks():
             scb.track(sequence, bunch, adjoint=scb.Reversible())
         kept.append(saved.count)
     assert kept[0] == kept[1]
+
+
+def test_lost_particles_may_hold_anything():
+    sequence, bunch = channel(3, 5e9)
+    alive = torch.ones(500, dtype=torch.bool)
+    alive[3] = False
+    coordinates = bunch.coordinates.clone()
+    coordinates[0, 3] = torch.nan
+    bunch = bunch.replace(coordinates=coordinates, alive=alive)
+    expected = gradient(sequence, bunch, scb.StoreStates())
+    found = gradient(sequence, bunch, scb.Reversible(anchors=2))
+    assert found[0].item() == pytest.approx(expected[0].item(), rel=AGREEMENT)
+
+
+@pytest.mark.parametrize("flat", [(2, 3), (4, 5), (0, 1, 2, 3, 4, 5)])
+def test_bunches_without_spread_are_rebuilt(flat):
+    sequence, bunch = channel(2, 5e9)
+    coordinates = bunch.coordinates.clone()
+    coordinates[list(flat)] = 0.0
+    bunch = bunch.replace(coordinates=coordinates)
+    expected = gradient(sequence, bunch, scb.StoreStates())
+    found = gradient(sequence, bunch, scb.Reversible(anchors=3))
+    assert found[0].item() == pytest.approx(expected[0].item(), rel=1e-6)
+
+
+def test_a_bunch_that_leaves_its_cells_while_it_is_rebuilt_is_refused_as_such():
+    sequence, bunch = channel(40, 2e14)
+    bunch = bunch.to(torch.float32)
+    with pytest.raises(scb.ReconstructionError):
+        gradient(sequence, bunch, scb.Reversible())

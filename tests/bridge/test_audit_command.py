@@ -69,6 +69,12 @@ def test_matrix_adds_the_map_and_the_periodic_optics(capsys):
     assert found["betx"] == pytest.approx(scb.periodic_twiss(sequence).betx)
 
 
+def test_spacing_none_leaves_every_element_whole(capsys):
+    found = audited(capsys, PSB, "--spacing", "none")
+    assert found["n_kicks"] == 0
+    assert found["length"] == pytest.approx(157.08)
+
+
 def test_a_range_and_a_reference_can_be_given(capsys):
     reference = "mass = 12 u, charge = 6, kinetic_energy = 2 GeV"
     found = audited(capsys, PSB, "--range", "qf/qf[2]", "--reference", reference, "--matrix")
@@ -94,6 +100,7 @@ def test_the_table_says_why_a_line_is_not_periodic(capsys):
         (["--range", "qf[99]/qf"], r"'qf[99]': 'qf' occurs 32 time(s)"),
         (["--range", "qf[2]/qf[1]"], "is before qf[2]"),
         (["--reference", "proton"], "no energy given"),
+        (["--reference", ""], "no energy given"),
         (["--reference", "proton, speed = 3"], "'speed = 3': must be a species or one of"),
         (["--reference", "proton, proton"], "each once"),
         (["--reference", "carbon, momentum = 1 GeV/c"], "unknown species 'carbon'"),
