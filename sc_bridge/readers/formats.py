@@ -88,7 +88,8 @@ FORMATS: dict[str, Format] = {
         "pals",
         "read_pals",
         (".yaml", ".yml", ".pals.json", ".json"),
-        r"""(^|\{)[ \t]*["']?PALS["']?\s*:|["']?\bkind["']?\s*:\s*["']?(BeamLine|Lattice|Drift)\b""",
+        r"""(^|\{)[ \t]*["']?PALS["']?\s*:"""
+        r"""|["']?\bkind["']?\s*:\s*["']?(BeamLine|Lattice|Drift)\b""",
     ),
     "cheetah": Format(
         "cheetah",
