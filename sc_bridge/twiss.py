@@ -17,8 +17,11 @@ from .sequence import KickedSequence
 # A closed orbit is found when one turn moves it by less than this, in m and rad.
 _CLOSED = 1e-12
 _NEWTON_STEPS = 20
-# Coupling above this fraction of the largest entry makes uncoupled Twiss functions meaningless.
-_UNCOUPLED = 1e-6
+# Coupling above this fraction of the largest entry makes uncoupled Twiss functions meaningless;
+# below it they are right to its square. Tunes are those of the normal modes.
+_UNCOUPLED = 1e-2
+# Displacements by which maps are differentiated where a few digits do, m and rad.
+_STEP = 1e-6
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,12 @@ def periodic_twiss(sequence: KickedSequence) -> Twiss:
         bety, alfy = _plane(source, "y", matrix[2:4, 2:4])
         dispersion = _dispersion(matrix)
         slip = -(matrix[4, 5] + matrix[4, :4] @ dispersion).item() / sequence.length
-        qx, qy = _phase_advances(sequence, orbit, (betx, alfx, bety, alfy))
+        whole = _phase_advances(sequence, orbit, (betx, alfx, bety, alfy))
+        # the turn's matrix has the exact fraction, the advance along the line the integer
+        qx, qy = (
+            round(advance - fraction) + fraction
+            for advance, fraction in zip(whole, _mode_tunes(matrix[:4, :4]), strict=True)
+        )
     dx, dpx, dy, dpy = dispersion.tolist()
     return Twiss(betx, alfx, bety, alfy, dx, dpx, dy, dpy, qx, qy, slip, sequence.length)
 
@@ -77,7 +85,7 @@ def _closed_orbit(sequence: KickedSequence) -> Tensor:
             return orbit
         if not bool(residual.isfinite().all()):
             break  # a particle turned round: the orbit has left the machine
-        matrix = transfer_matrix(turn, sequence.reference, orbit)[:4, :4]
+        matrix = _differences(turn, orbit, sequence.reference)
         step = torch.linalg.lstsq(torch.eye(4, dtype=torch.float64) - matrix, residual.unsqueeze(1))
         orbit = orbit + torch.cat([step.solution.squeeze(1), torch.zeros(2, dtype=torch.float64)])
     raise LatticeError(
@@ -119,25 +127,58 @@ def _dispersion(matrix: Tensor) -> Tensor:
     return torch.linalg.solve(eye - matrix[:4, :4], matrix[:4, 5])
 
 
+def _displaced(orbit: Tensor) -> Tensor:
+    """Orbit and its displacements by plus and minus a step in x, px, y, py, (6, 8)."""
+    steps = _STEP * torch.eye(6, dtype=torch.float64)[:, :4]
+    return orbit.unsqueeze(-1) + torch.cat([steps, -steps], dim=-1)
+
+
+def _slopes(coordinates: Tensor) -> Tensor:
+    """Transverse map, (4, 4), from where displaced particles have come, (6, 8)."""
+    return (coordinates[:4, :4] - coordinates[:4, 4:]) / (2.0 * _STEP)
+
+
+def _differences(transport: Transport, orbit: Tensor, reference: Reference) -> Tensor:
+    """Transverse map around an orbit by central differences, (4, 4)."""
+    state = transport(State(*_displaced(orbit).unbind(0)), reference)
+    return _slopes(torch.stack(torch.broadcast_tensors(*state)))
+
+
+def _mode_tunes(matrix: Tensor) -> tuple[float, float]:
+    """Fractional tunes of the normal modes of a 4x4 one-turn matrix, x-like and y-like.
+
+    Of each pair of eigenvectors the one with positive v^H S v/i turns by +2 pi Q.
+    """
+    values, vectors = torch.linalg.eig(matrix)
+    form = torch.zeros(4, 4, dtype=vectors.dtype)
+    form[0, 1] = form[2, 3] = 1.0
+    form[1, 0] = form[3, 2] = -1.0
+    tunes = {}
+    for value, vector in zip(values, vectors.T, strict=True):
+        if (vector.conj() @ form @ vector).imag.item() <= 0:
+            continue
+        planes = vector.abs().square()
+        plane = "x" if planes[:2].sum() > planes[2:].sum() else "y"
+        tunes[plane] = math.atan2(value.imag.item(), value.real.item()) / (2.0 * math.pi) % 1.0
+    return tunes.get("x", math.nan), tunes.get("y", math.nan)
+
+
 def _phase_advances(
     sequence: KickedSequence, orbit: Tensor, start: tuple[float, float, float, float]
 ) -> tuple[float, float]:
-    """Tunes with their integer part, by adding up the phase advance of every element."""
-    optics = {"x": start[:2], "y": start[2:]}
-    phase = {"x": 0.0, "y": 0.0}
-    on_axis = not bool(orbit.any())
-    matrices: dict[str, Tensor] = {}
+    """Tunes with their integer part to a few digits, by following particles along the line."""
+    state = State(*_displaced(orbit).unbind(0))
+    reference = sequence.reference.over_particles(state.x)
+    phase, last = [0.0, 0.0], [0.0, 0.0]
     for name in sequence.lattice.element_names:
-        coast = sequence[name].coast
-        if name not in matrices or not on_axis:
-            matrices[name] = transfer_matrix(coast, sequence.reference, orbit)
-        if not on_axis:
-            orbit = _apply(coast, orbit, sequence.reference)
-        for plane, corner in (("x", 0), ("y", 2)):
-            block = matrices[name][corner : corner + 2, corner : corner + 2].tolist()
-            phase[plane] += phase_advance(block, *optics[plane])
-            optics[plane] = propagate(block, *optics[plane])
-    return phase["x"] / (2.0 * math.pi), phase["y"] / (2.0 * math.pi)
+        state = sequence[name].coast(state, reference)
+        slopes = _slopes(torch.stack(torch.broadcast_tensors(*state)))
+        for plane in (0, 1):
+            block = slopes[2 * plane : 2 * plane + 2, 2 * plane : 2 * plane + 2].tolist()
+            here = phase_advance(block, *start[2 * plane : 2 * plane + 2])
+            phase[plane] += math.remainder(here - last[plane], 2.0 * math.pi)
+            last[plane] = here
+    return phase[0] / (2.0 * math.pi), phase[1] / (2.0 * math.pi)
 
 
 def phase_advance(block: list[list[float]], beta: float, alpha: float) -> float:

@@ -100,7 +100,7 @@ def test_the_table_says_why_a_line_is_not_periodic(capsys):
         (["--range", "qf[99]/qf"], r"'qf[99]': 'qf' occurs 32 time(s)"),
         (["--range", "qf[2]/qf[1]"], "is before qf[2]"),
         (["--reference", "proton"], "no energy given"),
-        (["--reference", ""], "no energy given"),
+        (["--reference", ""], "no particle given"),
         (["--reference", "proton, speed = 3"], "'speed = 3': must be a species or one of"),
         (["--reference", "proton, proton"], "each once"),
         (["--reference", "carbon, momentum = 1 GeV/c"], "unknown species 'carbon'"),

@@ -143,7 +143,11 @@ def test_what_cannot_fit_is_refused_with_numbers_and_the_way_out():
     most = int(str(refusal.value).split("at most ")[1].split(" ")[0].replace(",", ""))
     assert plan(sequence, n_particles=most, budget="8 GiB").peak <= 8 * 2**30
     with pytest.raises(scb.ScBridgeError, match=r"take float32 .* or a smaller grid"):
+        plan(sequence, n_particles=10, grid=(512, 512, 512), budget="15 GiB")
+    with pytest.raises(scb.ScBridgeError, match="take a smaller grid, or more memory"):
         plan(sequence, n_particles=10, grid=(512, 512, 512), budget="1 GiB")
+    with pytest.raises(scb.ScBridgeError, match="grid"):
+        plan(sequence, n_particles=10, grid=(4, 4, 4))
 
 
 @pytest.mark.parametrize(

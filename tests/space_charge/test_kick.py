@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from sc_bridge.elements import Bunch, Reference
+from sc_bridge.elements import Bunch, Reference, State
 from sc_bridge.elements.errors import ElementError
 from sc_bridge.elements.space_charge import (
     SpaceCharge,
@@ -341,4 +341,4 @@ def test_map_of_coordinates_alone_is_refused():
         with pytest.raises(ElementError, match="call track"):
             element.transfer_matrix(proton())
         with pytest.raises(ElementError, match="call track"):
-            element.undo(None, proton())  # pyright: ignore[reportArgumentType]
+            element.undo(State(*torch.zeros(6, 1, dtype=torch.float64)), proton())
