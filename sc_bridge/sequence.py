@@ -268,18 +268,24 @@ class KickedSequence(nn.Module):
 
         Knobs may drive lengths; the number of slices stays.
         """
-        steps, s, moved = [], 0.0, False
-        for step in self.steps:
-            s_start = s
-            s += length_of(step.part) if step.kind == "map" else 0.0
-            moved = moved or step.s_start != s_start or step.s_end != s
-            steps.append((s_start, s))
+        moved = any(
+            (step.s_start, step.s_end) != place
+            for step, place in zip(self.steps, self._places(), strict=True)
+        )
         if moved:
             self.steps = tuple(
                 replace(step, s_start=s_start, s_end=s_end)
-                for step, (s_start, s_end) in zip(self.steps, steps, strict=True)
+                for step, (s_start, s_end) in zip(self.steps, self._places(), strict=True)
             )
             self.stages = tuple(build_stages(self.items()))
+
+    def _places(self) -> Iterator[tuple[float, float]]:
+        """Start and end of every step by the present lengths, m."""
+        s = 0.0
+        for step in self.steps:
+            s_start = s
+            s += length_of(step.part) if step.kind == "map" else 0.0
+            yield s_start, s
 
     def items(self) -> Iterator[Item]:
         """Kicks and maps in the order of tracking."""
