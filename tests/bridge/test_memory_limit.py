@@ -66,7 +66,7 @@ def test_what_exceeds_the_limit_is_refused_before_anything_is_made(study_of, der
     with pytest.raises(
         scb.StudyError,
         match=r"memory_limit: plan: 1,000,000,000 particles, 512 cells and 14 kicks need .*iB "
-        r"with \w+, the least of all strategies, and may take .* or at most [\d,]+ particles",
+        r"with \w+, the least of all strategies, and may take .* at most [\d,]+ particles",
     ):
         run_study(study)
 
