@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,13 @@ MATRIX = 1e-6  # of the largest entry of an oracle's matrix
 ELECTRON = 510998.95  # eV
 
 # A file is damaged and read so often; seconds for one format.
-FUZZ = settings(
-    max_examples=25,
+MUTATIONS = settings(
+    max_examples=150,
     deadline=5000,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+FUZZ = settings(MUTATIONS, max_examples=25)
 
 
 def oracle(folder: str) -> dict[str, Any]:
@@ -70,6 +72,17 @@ def damaged(draw: st.DrawFn, text: str) -> str:
         what = draw(st.sampled_from(["cut", "double", "replace", "fill"]))
         middle = {"cut": "", "double": text[start:stop] * 2, "fill": text[start:stop]}.get(what)
         text = text[:start] + (middle or draw(_SNIPPETS)) + text[stop:]
+    return text
+
+
+def mutate(draw: st.DrawFn, text: str, snippets: Sequence[str]) -> str:
+    """Put snippets, or pieces of the text itself, into a few places of a text."""
+    for _ in range(draw(st.integers(1, 6))):
+        begin = draw(st.integers(0, len(text)))
+        end = min(len(text), begin + draw(st.sampled_from([0, 0, 1, 3, 40])))
+        other = draw(st.integers(0, len(text)))
+        piece = draw(st.one_of(st.sampled_from(snippets), st.just(text[other : other + 30])))
+        text = text[:begin] + piece + text[end:]
     return text
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from reader_cases import MUTATIONS, mutate
 
 from sc_bridge.errors import ScBridgeError
 from sc_bridge.lattice import Lattice
@@ -169,21 +170,10 @@ def texts() -> list[str]:
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
     text = draw(st.sampled_from(texts()))
-    for _ in range(draw(st.integers(1, 6))):
-        begin = draw(st.integers(0, len(text)))
-        end = min(len(text), begin + draw(st.sampled_from([0, 0, 1, 3, 40])))
-        other = draw(st.integers(0, len(text)))
-        piece = draw(st.one_of(st.sampled_from(SNIPPETS), st.just(text[other : other + 30])))
-        text = text[:begin] + piece + text[end:]
-    return text
+    return mutate(draw, text, SNIPPETS)
 
 
-@settings(
-    max_examples=150,
-    deadline=5000,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@MUTATIONS
 @given(deck=mutated())
 def test_a_damaged_file_is_a_lattice_or_an_error_of_ours(tmp_path, deck):
     path = tmp_path / "damaged.bmad"

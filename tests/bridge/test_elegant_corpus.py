@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from reader_cases import MUTATIONS, mutate
 
 import sc_bridge as scb
 from sc_bridge.elements import Reference
@@ -205,21 +206,11 @@ def texts() -> dict[str, list[str]]:
 def mutated(draw: st.DrawFn) -> tuple[str, str]:
     suffix = draw(st.sampled_from([".lte", ".lte", ".lte", ".ele"]))
     text = draw(st.sampled_from(texts()[suffix]))
-    for _ in range(draw(st.integers(1, 6))):
-        begin = draw(st.integers(0, len(text)))
-        end = min(len(text), begin + draw(st.sampled_from([0, 0, 1, 3, 40])))
-        other = draw(st.integers(0, len(text)))
-        piece = draw(st.one_of(st.sampled_from(SNIPPETS), st.just(text[other : other + 30])))
-        text = text[:begin] + piece + text[end:]
+    text = mutate(draw, text, SNIPPETS)
     return suffix, text
 
 
-@settings(
-    max_examples=150,
-    deadline=5000,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@MUTATIONS
 @given(file=mutated())
 def test_a_damaged_file_is_a_lattice_or_an_error_of_ours(tmp_path, file):
     suffix, text = file
