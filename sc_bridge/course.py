@@ -54,9 +54,14 @@ class Course:
     def turn(self, index: int) -> int:
         return index // len(self.stages)
 
-    @property
+    @cached_property
     def n_kicks(self) -> int:
         return self.turns * self.sequence.n_kicks
+
+    @cached_property
+    def length(self) -> float:
+        """Length of one turn, m."""
+        return self.sequence.length
 
     @cached_property
     def places(self) -> tuple[tuple[Probe, int], ...]:
@@ -88,11 +93,11 @@ class Course:
         stage, turn = self.stage(index), self.turn(index)
         bunch = self.sequence.apply_kick(stage, bunch, field=field, turn=turn)
         if observer is not None and (stage.kick is not None or turn == 0):
-            s = turn * self.sequence.length + stage.s
-            observer(s, bunch.detach(), turn * self.sequence.n_kicks + stage.index)
+            kicks = turn * (self.n_kicks // self.turns) + stage.index
+            observer(turn * self.length + stage.s, bunch.detach(), kicks)
         bunch = stage.apply(bunch, passage)
         if observer is not None and index == len(self) - 1:
-            observer(self.turns * self.sequence.length, bunch.detach(), self.n_kicks)
+            observer(self.turns * self.length, bunch.detach(), self.n_kicks)
         return bunch
 
     def solve_field(

@@ -226,26 +226,25 @@ class KickedSequence(nn.Module):
     def _frozen_cell_size(self, stage: Stage, turn: int) -> CellSizes | None:
         if self._cell_sizes is None:
             return None
-        index = turn * self.n_kicks + stage.index - 1  # the first stage has no kick
+        kicks = len(self.stages) - 1  # the first stage has none
+        index = turn * kicks + stage.index - 1
         if index >= len(self._cell_sizes):
             raise SpaceChargeError(
                 f"turn {turn + 1}: grids were frozen for "
-                f"{len(self._cell_sizes) // self.n_kicks} only: freeze_grids(bunch, turns=...)"
+                f"{len(self._cell_sizes) // kicks} only: freeze_grids(bunch, turns=...)"
             )
         return self._cell_sizes[index]
 
     # ---- construction --------------------------------------------------------------------
 
     def _build_steps(self) -> Iterator[Step]:
-        s = 0.0
         parts: dict[str, list[tuple[Literal["map", "kick"], Element]]] = {}
+        s = 0.0
         for position, name in enumerate(self.lattice.element_names):
             if name not in parts:
                 parts[name] = list(self._interleave(self._by_name[name]))
             for kind, part in parts[name]:
-                s_start = s
-                if kind == "map":
-                    s += length_of(part)
+                s_start, s = s, _end_of(kind, part, s)
                 yield Step(kind, name, part, s_start, s, position)
 
     def _interleave(self, element: Element) -> Iterator[tuple[Literal["map", "kick"], Element]]:
@@ -283,8 +282,7 @@ class KickedSequence(nn.Module):
         """Start and end of every step by the present lengths, m."""
         s = 0.0
         for step in self.steps:
-            s_start = s
-            s += length_of(step.part) if step.kind == "map" else 0.0
+            s_start, s = s, _end_of(step.kind, step.part, s)
             yield s_start, s
 
     def items(self) -> Iterator[Item]:
@@ -314,6 +312,11 @@ class KickedSequence(nn.Module):
 
     def __repr__(self) -> str:
         return f"KickedSequence({self.extra_repr()})"
+
+
+def _end_of(kind: str, part: Element, s_start: float) -> float:
+    """Position behind a map or a kick, m; a kick takes no length."""
+    return s_start + length_of(part) if kind == "map" else s_start
 
 
 def check_turns(what: str, turns: int) -> None:

@@ -180,14 +180,16 @@ class _Run(torch.autograd.Function):
         return None, *walk.totals()
 
 
+_Home: TypeAlias = tuple[dict[str, Any], str]
+
+
 @contextmanager
-def _exchanged(sequence: nn.Module, values: dict[str, Tensor]) -> Iterator[None]:
-    """Let parameters of a sequence be these tensors for a while.
+def _exchanged(homes: dict[str, _Home], values: dict[str, Tensor]) -> Iterator[None]:
+    """Let parameters be these tensors for a while, at their homes.
 
     `torch.func.functional_call` does the same, but goes through every parameter of the
     sequence at every call.
     """
-    homes = {name: _home(sequence, name) for name in values}
     kept = {name: home[attribute] for name, (home, attribute) in homes.items()}
     try:
         for name, (home, attribute) in homes.items():
@@ -198,7 +200,8 @@ def _exchanged(sequence: nn.Module, values: dict[str, Tensor]) -> Iterator[None]
             home[attribute] = kept[name]
 
 
-def _home(sequence: nn.Module, name: str) -> tuple[dict[str, Any], str]:
+def _home(sequence: nn.Module, name: str) -> _Home:
+    """Return where a module keeps the parameter of a name, and under what key."""
     path, _, attribute = name.rpartition(".")
     return sequence.get_submodule(path)._parameters, attribute
 
@@ -215,6 +218,8 @@ class _Walk:
         gradients: list[Tensor | None],
     ) -> None:
         self.task, self.journal, self.parameters = task, journal, parameters
+        sequence = journal.course.sequence
+        self.homes = {name: _home(sequence, name) for name in parameters}
         # of coordinates and p0c, which every stage takes and gives
         self.carried, self.ahead = gradients[:2], gradients[2:]
         self.sums: list[Tensor | None] = [None] * (_N_BUNCH + len(parameters))
@@ -283,7 +288,7 @@ class _Walk:
         """Run the stage with recording; return coordinates, p0c, and what the probes see."""
         course = self.journal.course
         passage = course.passage(entry.index, self.journal.losses.replay())
-        with torch.enable_grad(), _exchanged(course.sequence, exchanged):
+        with torch.enable_grad(), _exchanged(self.homes, exchanged):
             start = _make_bunch(leaves, entry.bunch.alive)
             end = course.run(entry.index, start, passage, field=entry.field)
         seen = [tensor for look in passage.looks for tensor in look]

@@ -7,6 +7,7 @@ of the reference.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -76,7 +77,7 @@ class Origin:
     file: str | None = None
 
 
-class Recorder:
+class Recorder(ABC):
     """One element as it becomes records.
 
     Parameters
@@ -104,9 +105,9 @@ class Recorder:
         self._behind: list[Record] = []
         self._taken: set[str] = set()
 
+    @abstractmethod
     def tree_of(self, value: Any, key: str) -> Expression:
         """Return the tree of an attribute that is set; a reader says how."""
-        raise NotImplementedError
 
     # ---- attributes ----------------------------------------------------------------------
 
