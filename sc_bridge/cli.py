@@ -146,11 +146,11 @@ def _version() -> str:
 def _run(options: argparse.Namespace) -> int:
     # all that takes long to import, before anything is created
     from . import study as _  # noqa: F401
-    from .config import load_study
     from .results import output_folder, to_dict
+    from .study import load_study
 
     study = load_study(options.study)
-    folder = options.output or study.path.parent / "results"
+    folder = options.output or study.output_folder
     with output_folder(folder) as output:
         with _progress(quiet=options.quiet or options.json) as progress:
             outcome = _compute(study, progress)

@@ -12,9 +12,8 @@ import pytest
 import torch
 
 from sc_bridge import cli
-from sc_bridge.config import load_study
 from sc_bridge.elements.space_charge import SpaceCharge, space_charge_kick
-from sc_bridge.study import build_sequence
+from sc_bridge.study import build_sequence, load_study
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = ROOT / "examples" / "psb" / "study.toml"

@@ -15,9 +15,8 @@ import torch
 
 import sc_bridge as scb
 from sc_bridge import cli, results
-from sc_bridge.config import load_study
 from sc_bridge.io import read_bunch
-from sc_bridge.study import build_sequence, make_bunch, run_study
+from sc_bridge.study import build_sequence, load_study, make_bunch, run_study
 
 ROOT = Path(__file__).parents[2]
 PSB = ROOT / "examples" / "psb" / "psb.json"
@@ -339,7 +338,7 @@ def test_interrupting_exits_with_130_and_leaves_nothing(folder, capsys, monkeypa
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sc_bridge.study.track", interrupt)
+    monkeypatch.setattr("sc_bridge.study.running.track", interrupt)
     assert cli.main(["run", str(folder / "study.toml")]) == cli.INTERRUPTED
     assert "interrupted" in capsys.readouterr().err
     assert {path.name for path in folder.iterdir()} == {"psb.json", "study.toml"}
@@ -352,7 +351,7 @@ def test_too_little_memory_is_one_line(folder, capsys, monkeypatch, error):
     def refuse(*arguments, **options):
         raise error
 
-    monkeypatch.setattr("sc_bridge.study.track", refuse)
+    monkeypatch.setattr("sc_bridge.study.running.track", refuse)
     assert "not enough memory: take fewer particles" in refuses(folder, capsys)
 
 
@@ -360,17 +359,17 @@ def test_a_fault_of_our_own_is_not_hidden(folder, monkeypatch):
     def fail(*arguments, **options):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("sc_bridge.study.track", fail)
+    monkeypatch.setattr("sc_bridge.study.running.track", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         cli.main(["run", str(folder / "study.toml"), "--quiet"])
 
 
 def test_a_bunch_that_becomes_infinite_is_refused_with_its_place(folder, capsys, monkeypatch):
-    def explode(sequence, bunch, adjoint=None, observer=None):
+    def explode(sequence, bunch, observer, **options):
         bunch = bunch.replace(coordinates=bunch.coordinates * float("nan"))
         observer(1.5, bunch.detach(), 1)
 
-    monkeypatch.setattr("sc_bridge.study.track", explode)
+    monkeypatch.setattr("sc_bridge.study.running.track", explode)
     assert "sigma_x is not finite at s = 1.5 m" in refuses(folder, capsys)
 
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 import pytest
 
 import sc_bridge as scb
-from sc_bridge.config import load_study
-from sc_bridge.study import build_sequence, make_bunch
+from sc_bridge.study import build_sequence, load_study, make_bunch
 
 GOOD = """
 title = "a test"

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 import sc_bridge as scb
-from sc_bridge.config import load_study
 from sc_bridge.results import to_dict
-from sc_bridge.study import run_study
+from sc_bridge.study import load_study, run_study
 
 PSB = Path(__file__).parents[2] / "examples" / "psb" / "psb.json"
 STUDY = """

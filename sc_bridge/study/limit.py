@@ -9,13 +9,13 @@ from torch import Tensor
 
 from sc_bridge.elements import Bunch
 
-from .adjoint import StoreStates
-from .adjoint.protocol import Adjoint
-from .config import Study
-from .errors import ScBridgeError, StudyError
-from .memory import plan
-from .memory.footprint import peak_resident
-from .sequence import KickedSequence
+from ..adjoint import StoreStates
+from ..adjoint.protocol import Adjoint
+from ..errors import ScBridgeError, StudyError
+from ..memory import plan
+from ..memory.footprint import peak_resident
+from ..sequence import KickedSequence
+from .model import Study
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def decide(
             sequence,
             example(),
             budget if chosen_freely else None,
+            study.model.turns,
             n_particles=n_particles,
             loss=loss,
             backward=loss is not None,

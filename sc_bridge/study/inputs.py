@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .config import Study
-from .errors import StudyError
-from .lattice import Lattice
-from .sequence import KickedSequence
-from .units import derivative_unit
+from ..errors import StudyError
+from ..lattice import Lattice
+from ..sequence import KickedSequence
+from ..units import derivative_unit
+from .model import Study
 
 _BUNCH_UNITS = {"intensity": "1", "nemitt_x": "m", "nemitt_y": "m", "sigma_z": "m"}
 _BUNCH_UNITS["sigma_delta"] = "1"

@@ -1,0 +1,107 @@
+"""Read a study file; whatever is wrong with it becomes one line that names the key."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import ValidationError
+
+from ..errors import ScBridgeError, StudyError, UnitError
+from .messages import first_line, near
+from .model import Study, StudyModel
+
+# Larger than any study written by hand; what is bigger is some other file.
+_LARGEST_FILE = 1_000_000  # bytes
+
+
+def load_study(path: str | Path) -> Study:
+    """Read and check a study file.
+
+    Raises
+    ------
+    StudyError
+        If the file is missing or no study; the message names the key, the value and the way out.
+    UnitError
+        If a unit is missing or of another dimension.
+    """
+    path = Path(path)
+    raw = _read_toml(path)
+    try:
+        return Study(path, StudyModel.model_validate(raw), raw)
+    except ValidationError as error:
+        raise _one_line(path, error) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    if path.exists() and not path.is_file():
+        raise StudyError(f"{path}: is no regular file: give the path of a study, study.toml")
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_LARGEST_FILE + 1)
+        if len(content) > _LARGEST_FILE:
+            raise StudyError(f"{path}: is larger than {_LARGEST_FILE} bytes: is this a study?")
+        return tomllib.loads(content.decode("utf-8"))
+    except FileNotFoundError:
+        raise StudyError(f"{path}: no such file: give the path of a study, study.toml") from None
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        if isinstance(error, ScBridgeError):
+            raise
+        reason = "is not text" if isinstance(error, UnicodeDecodeError) else f"no TOML: {error}"
+        raise StudyError(f"{path}: {first_line(reason)}") from None
+
+
+def _one_line(path: Path, error: ValidationError) -> ScBridgeError:
+    """Turn pydantic's report into one line: the first fault, and how many more there are."""
+    faults = error.errors(include_url=False)
+    # an unknown key explains a missing one
+    fault = min(faults, key=lambda fault: fault["type"] != "extra_forbidden")
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    key = _key(fault["loc"])
+    cause = fault.get("ctx", {}).get("error")
+    if isinstance(cause, ScBridgeError):
+        kind = UnitError if isinstance(cause, UnitError) else StudyError
+        return kind(f"{path}: {key}{cause}{more}")
+    return StudyError(f"{path}: {_explain(fault, key)}{more}")
+
+
+def _explain(fault: Any, key: str) -> str:
+    if fault["type"] == "extra_forbidden":
+        known = _known_keys(fault["loc"][:-1])
+        return f"unknown key {key}{near(str(fault['loc'][-1]), known)}"
+    if fault["type"] == "missing":
+        return f"{key} is missing"
+    shown = repr(fault["input"])
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    message = fault["msg"][:1].lower() + fault["msg"][1:]
+    return f"{key} = {first_line(shown)}: {first_line(message)}"
+
+
+def _known_keys(place: tuple[Any, ...]) -> list[str]:
+    """Keys of the section at a place; in a table of sections the names are the user's own."""
+    section: Any = StudyModel
+    for part in place:
+        if get_origin(section) is dict:
+            section = get_args(section)[1]
+        else:
+            annotation = section.model_fields[part].annotation
+            options = (annotation, *get_args(annotation))
+            section = next(o for o in options if _holds_keys(o))
+    return list(section.model_fields)
+
+
+def _holds_keys(annotation: Any) -> bool:
+    return hasattr(annotation, "model_fields") or get_origin(annotation) is dict
+
+
+def _key(place: tuple[Any, ...]) -> str:
+    key = ""
+    for part in place:
+        if isinstance(part, int):
+            key += f"[{part}]"
+        elif not part.startswith(("function-", "constrained-", "nullable")):
+            key += f".{part}" if key else part
+    return key

@@ -1,0 +1,78 @@
+"""What a study gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from sc_bridge.elements import Bunch
+
+from ..audit import Audit
+from ..course import Loss
+from ..sequence import KickedSequence
+from .inputs import Input
+from .model import Study
+
+# Called with what is going on, how much of it is done, and of how much (None: unknown).
+Progress: TypeAlias = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """d(of)/d(with_respect_to) at the point of the study."""
+
+    of: str
+    input: Input
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Memory of a run, bytes."""
+
+    saved_for_backward: int
+    peak_resident: int
+    predicted_peak: int | None  # resident; None where nothing was planned
+    adjoint: str  # the strategy
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a study gave.
+
+    Parameters
+    ----------
+    study : Study
+    sequence : KickedSequence
+        As it was tracked.
+    audit : Audit
+    bunch : Bunch
+        At the end, without gradients.
+    final : dict of str to float
+        Every moment of `bunch` in the units of `MOMENTS`, and "n_alive".
+    derivatives : tuple of Derivative
+    along_s : dict of str to list of float
+        "s" and moments at the start, behind every kick and at the end; s goes on from turn to
+        turn.
+    monitors : mapping of str to (MomentsRecord or BunchRecord)
+        Records by the names of the study, without gradients.
+    losses : tuple of Loss
+        Particles lost, by aperture and turn.
+    memory : Footprint
+    seconds : dict of str to float
+        By stage, and "total".
+    """
+
+    study: Study
+    sequence: KickedSequence
+    audit: Audit
+    bunch: Bunch
+    final: dict[str, float]
+    derivatives: tuple[Derivative, ...]
+    along_s: dict[str, list[float]]
+    monitors: Mapping[str, Any]
+    losses: tuple[Loss, ...]
+    memory: Footprint
+    seconds: dict[str, float]

@@ -1,0 +1,190 @@
+"""Run a study: read, build, audit, track, and all derivatives from one backward pass."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sc_bridge.elements import Bunch
+
+from ..adjoint import track
+from ..errors import StudyError
+from ..memory.footprint import SavedBytes, peak_resident
+from ..moments import MOMENTS, moment
+from ..monitors import BunchRecord
+from .building import build_sequence, make_bunch, make_monitors
+from .inputs import Input, find_inputs
+from .limit import decide
+from .model import Study
+from .outcome import Derivative, Footprint, Outcome, Progress
+
+# Particles of the bunch that a plan takes as an example.
+_EXAMPLE = 10
+
+TRACED = (
+    "sigma_x",
+    "sigma_y",
+    "sigma_zeta",
+    "nemitt_x",
+    "nemitt_y",
+    "mean_x",
+    "mean_y",
+    "sigma_delta",
+    "intensity",
+)
+
+
+@dataclass
+class _Clock:
+    """Seconds by stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
+
+    def stage(self, name: str) -> None:
+        self.seconds[name] = time.perf_counter() - self.started - sum(self.seconds.values())
+
+
+def _silent(stage: str, done: int, total: int | None) -> None:
+    pass
+
+
+def run_study(study: Study, progress: Progress = _silent) -> Outcome:
+    """Run a study in memory; nothing is written.
+
+    Parameters
+    ----------
+    study : Study
+    progress : callable, optional
+        Called with (stage, done, total).
+
+    Raises
+    ------
+    ScBridgeError
+        If anything in the study or its lattice cannot be used; one line for the user.
+    """
+    clock = _Clock()
+    progress("reading and building", 0, None)
+    sequence = build_sequence(study)
+    audit = sequence.audit()
+    inputs = find_inputs(study, sequence)
+    decision = decide(
+        study,
+        sequence,
+        partial(make_bunch, study, sequence, inputs, n_particles=_EXAMPLE),
+        partial(_outputs_of, study) if inputs else None,
+    )
+    start = make_bunch(study, sequence, inputs)
+    monitors = make_monitors(study, sequence)
+    clock.stage("build")
+    trace = _Trace(sequence.n_kicks * study.model.turns, progress)
+    saved = SavedBytes()
+    with torch.set_grad_enabled(bool(inputs)), saved:
+        tracked = track(
+            sequence,
+            start,
+            adjoint=decision.adjoint,
+            observer=trace,
+            turns=study.model.turns,
+            monitors=monitors,
+        )
+        end = tracked.bunch
+        outputs = _outputs(study, end)
+    clock.stage("track")
+    final = _final(end)
+    progress("backward pass", 0, None)
+    derivatives = _derivatives(study, outputs, inputs)
+    clock.stage("backward")
+    clock.seconds["total"] = sum(clock.seconds.values())
+    memory = Footprint(
+        saved.count, peak_resident(), decision.predicted_peak, repr(decision.adjoint)
+    )
+    return Outcome(
+        study,
+        sequence,
+        audit,
+        end.detach(),
+        final,
+        derivatives,
+        trace.along_s,
+        {name: _without_gradients(record) for name, record in tracked.records.items()},
+        tracked.losses,
+        memory,
+        clock.seconds,
+    )
+
+
+class _Trace:
+    """Observer that keeps moments along s and reports progress."""
+
+    def __init__(self, n_kicks: int, progress: Progress) -> None:
+        self.along_s: dict[str, list[float]] = {"s": [], **{name: [] for name in TRACED}}
+        self.n_kicks = n_kicks
+        self.progress = progress
+
+    def __call__(self, s: float, bunch: Bunch, done: int) -> None:
+        self.progress("tracking", done, self.n_kicks)
+        self.along_s["s"].append(s)
+        with torch.no_grad():
+            for name in TRACED:
+                value = moment(bunch, name).item()
+                if not math.isfinite(value):
+                    raise StudyError(
+                        f"{name} is not finite at s = {s:.6g} m: particles have left the "
+                        "region where the maps hold; check strengths and intensity"
+                    )
+                self.along_s[name].append(value)
+
+
+def _without_gradients(record: Any) -> Any:
+    """Return the record of a monitor without its graph."""
+    if isinstance(record, BunchRecord):
+        return dataclasses.replace(record, bunches=tuple(b.detach() for b in record))
+    fields = {f.name: getattr(record, f.name).detach() for f in dataclasses.fields(record)}
+    return type(record)(**fields)
+
+
+def _final(bunch: Bunch) -> dict[str, float]:
+    with torch.no_grad():
+        values = {name: moment(bunch, name).item() for name in MOMENTS}
+        return values | {"n_alive": float(bunch.n_alive)}
+
+
+def _outputs(study: Study, bunch: Bunch) -> Tensor | None:
+    return None if study.model.derivatives is None else _outputs_of(study, bunch)
+
+
+def _outputs_of(study: Study, bunch: Bunch) -> Tensor:
+    section = study.model.derivatives
+    return torch.stack([moment(bunch, name) for name in (section.of if section else ())])
+
+
+def _derivatives(
+    study: Study, outputs: Tensor | None, inputs: tuple[Input, ...]
+) -> tuple[Derivative, ...]:
+    section = study.model.derivatives
+    if section is None or outputs is None:
+        return ()
+    found: tuple[Tensor | None, ...] = (None,) * len(inputs)
+    if outputs.requires_grad:
+        found = torch.autograd.grad(
+            outputs,
+            [wanted.tensor for wanted in inputs],
+            grad_outputs=torch.eye(len(section.of), dtype=outputs.dtype),
+            is_grads_batched=True,
+            allow_unused=True,
+        )
+    nothing = torch.zeros(len(section.of))  # an input that no output depends on
+    rows = [nothing if row is None else row for row in found]
+    return tuple(
+        Derivative(of, wanted, row[index].item(), wanted.derivative_unit(MOMENTS[of]))
+        for index, of in enumerate(section.of)
+        for wanted, row in zip(inputs, rows, strict=True)
+    )

@@ -1,0 +1,98 @@
+"""Studies as they run: turns, monitors, losses and where results go."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import sc_bridge as scb
+from sc_bridge.study import load_study, run_study
+
+PSB = Path(__file__).parents[2] / "examples" / "psb" / "psb.json"
+# One period of the PS Booster and its cavity, on the smallest grid.
+SMALL = """
+turns = 2
+[lattice]
+file = "psb.json"
+bend_model = "exact"
+[reference]
+species = "proton"
+kinetic_energy = "160 MeV"
+[bunch]
+n_particles = 50
+intensity = 1.6e12
+nemitt_x = "2 um"
+nemitt_y = "2 um"
+sigma_z = "1 m"
+sigma_delta = 1e-3
+[space_charge]
+grid = [8, 8, 8]
+[slicing]
+max_spacing = "2 m"
+[monitors.behind]
+at = "cavity"
+[monitors.screens]
+at = ["1 m", "2.5 m"]
+kind = "bunch"
+"""
+
+
+@pytest.fixture
+def study_of(tmp_path):
+    """Write a study from SMALL with some of its text replaced, and load it."""
+
+    def write(*changes):
+        content = json.loads(PSB.read_text())
+        content["element_names"] = [*content["element_names"][:10], "cavity"]
+        (tmp_path / "psb.json").write_text(json.dumps(content))
+        text = SMALL
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new, 1)
+        (tmp_path / "study.toml").write_text(text)
+        return load_study(tmp_path / "study.toml")
+
+    return write
+
+
+def test_monitors_record_what_python_records(study_of):
+    outcome = run_study(study_of())
+    behind, screens = outcome.monitors["behind"], outcome.monitors["screens"]
+    assert isinstance(behind.mean, torch.Tensor)
+    assert behind.turn.tolist() == [0, 1]
+    assert behind.sigma("x")[-1].item() == pytest.approx(outcome.final["sigma_x"], rel=1e-12)
+    assert screens.s.tolist() == [1.0, 2.5, 1.0, 2.5]
+    assert all(isinstance(bunch, scb.Bunch) for bunch in screens)
+    assert outcome.losses == ()
+
+
+def test_s_goes_on_from_turn_to_turn(study_of):
+    s = run_study(study_of()).along_s["s"]
+    assert s[-1] == pytest.approx(2 * 9.8175)
+    assert s == sorted(s)
+
+
+def test_results_lie_in_the_folder_of_the_study(study_of):
+    study = study_of(("[monitors.behind]", '[output]\nfolder = "deep/er"\n[monitors.behind]'))
+    assert study.output_folder == study.path.parent / "deep" / "er"
+    assert study_of().output_folder.name == "results"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('at = "cavity"', 'at = "cavitty"', "monitors.behind: .*no such element"),
+        ('at = "cavity"', "", "monitors.behind: .*no place to look"),
+        ('at = "cavity"', 'at = "cavity"\nof = 1', "unknown key monitors.behind.of: known are at"),
+        ('kind = "bunch"', 'kind = "photo"', "monitors.screens.kind = 'photo': input should be"),
+        ("turns = 2", "turns = 0", "turns = 0: input should be greater"),
+        ("turns = 2", "turns = 2\noutput.formats = []", "unknown key output.formats"),
+        ("turns = 2", 'turns = 2\noutput.bunches = ["xls"]', r"output.bunches\[0\] = 'xls'"),
+    ],
+)  # fmt: skip
+def test_a_fault_names_its_key(study_of, old, new, message):
+    with pytest.raises(scb.ScBridgeError, match=message):
+        run_study(study_of((old, new)))
