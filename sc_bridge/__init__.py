@@ -10,7 +10,13 @@ from .adjoint import StoreStates as StoreStates
 from .adjoint import TrackResult as TrackResult
 from .adjoint import track as track
 from .audit import Audit as Audit
+from .distributions import cold_sphere as cold_sphere
 from .distributions import gaussian as gaussian
+from .distributions import kurth as kurth
+from .distributions import kv as kv
+from .distributions import semi_gaussian as semi_gaussian
+from .distributions import uniform_ellipsoid as uniform_ellipsoid
+from .distributions import waterbag as waterbag
 from .elements import Bunch as Bunch
 from .elements import Reference as Reference
 from .elements.space_charge import SpaceCharge as SpaceCharge

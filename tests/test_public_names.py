@@ -17,7 +17,8 @@ PUBLIC = {
         ExpressionError KickedSequence KicksPerElement Lattice LatticeError MaxSpacing
         MomentsMonitor PerElement PlasmaFraction ReconstructionError RecordAll Reference
         Reversible ScBridgeError SpaceCharge SpaceChargeError StoreStates Strang StudyError
-        TrackResult Twiss UnitError Yoshida gaussian periodic_twiss read_lattice reference track
+        TrackResult Twiss UnitError Yoshida cold_sphere gaussian kurth kv periodic_twiss
+        read_lattice reference semi_gaussian track uniform_ellipsoid waterbag
     """,
     "sc_bridge.elements": """
         Aperture Bend Bunch Cavity CrabCavity Device DipoleEdge Drift DriftExact
