@@ -10,6 +10,8 @@ from .adjoint import StoreStates as StoreStates
 from .adjoint import TrackResult as TrackResult
 from .adjoint import track as track
 from .audit import Audit as Audit
+from .bunch_files import read_bunch as read_bunch
+from .bunch_files import write_bunch as write_bunch
 from .distributions import cold_sphere as cold_sphere
 from .distributions import gaussian as gaussian
 from .distributions import kurth as kurth

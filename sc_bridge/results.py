@@ -75,7 +75,7 @@ class Output:
         StudyError
             If the disk refuses; the folder is then as it was.
         """
-        from .io import write_bunch
+        from .bunch_files import write_bunch
         from .plot import save_envelopes
 
         try:

@@ -18,7 +18,8 @@ PUBLIC = {
         MomentsMonitor PerElement PlasmaFraction ReconstructionError RecordAll Reference
         Reversible ScBridgeError SpaceCharge SpaceChargeError StoreStates Strang StudyError
         TrackResult Twiss UnitError Yoshida cold_sphere gaussian kurth kv periodic_twiss
-        read_lattice reference semi_gaussian track uniform_ellipsoid waterbag
+        read_bunch read_lattice reference semi_gaussian track uniform_ellipsoid waterbag
+        write_bunch
     """,
     "sc_bridge.elements": """
         Aperture Bend Bunch Cavity CrabCavity Device DipoleEdge Drift DriftExact

@@ -15,7 +15,6 @@ import torch
 
 import sc_bridge as scb
 from sc_bridge import cli, results
-from sc_bridge.io import read_bunch
 from sc_bridge.study import build_sequence, load_study, make_bunch, run_study
 
 ROOT = Path(__file__).parents[2]
@@ -127,7 +126,7 @@ def test_every_derivative_has_value_and_unit(done):
 
 def test_final_moments_are_those_of_the_written_bunch(done):
     folder, content = done
-    bunch = read_bunch(folder / "results" / "bunch_final.h5")
+    bunch = scb.read_bunch(folder / "results" / "bunch_final.h5")
     for name in ("sigma_x", "sigma_y", "sigma_zeta", "nemitt_x", "intensity"):
         assert getattr(bunch, name).item() == content["final"][name]["value"]
 
