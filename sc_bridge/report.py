@@ -56,9 +56,8 @@ def _final_table(outcome: Outcome) -> Table:
         first = outcome.along_s.get(name, [math.nan])[0]
         start = "" if math.isnan(first) else f"{first * factor:.6g}"
         table.add_row(name, start, f"{outcome.final[name] * factor:.6g}", unit)
-    section = outcome.study.model.bunch
     table.add_row(
-        "particles alive", str(section.n_particles), f"{outcome.final['n_alive']:.0f}", ""
+        "particles alive", str(outcome.bunch.n_particles), f"{outcome.final['n_alive']:.0f}", ""
     )
     return table
 
@@ -81,14 +80,12 @@ def _derivative_table(outcome: Outcome) -> Table:
             table.add_section()
         shown = "" if entry.of == last else entry.of
         last = entry.of
-        table.add_row(
-            shown, entry.input.name, f"{entry.value: .6e}", entry.unit, _relative(outcome, entry)
-        )
+        table.add_row(shown, entry.input.name, f"{entry.value: .6e}", entry.unit, _relative(entry))
     return table
 
 
-def _relative(outcome: Outcome, entry: Derivative) -> str:
-    value = outcome.final[entry.of]
+def _relative(entry: Derivative) -> str:
+    value = entry.of_value
     return f"{entry.value * entry.input.value / value: .4f}" if value else ""
 
 

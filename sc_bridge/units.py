@@ -112,8 +112,15 @@ def parse_quantity(text: str, unit: str, key: str) -> float:
 
 def derivative_unit(numerator: str, denominator: str) -> str:
     """Unit of d(numerator)/d(denominator): "m^3" for ("m", "1/m^2"), "1" for equal ones."""
-    quotient = _compile(numerator or "1") / _compile(denominator or "1")
-    return f"{quotient:~C}".replace("**", "^").replace("dimensionless", "") or "1"
+    return product_unit((numerator or "1", 1), (denominator or "1", -1))
+
+
+def product_unit(*factors: tuple[str, float]) -> str:
+    """Unit of a product of powers: "m^3" for ("m", 1) and ("m", 2)."""
+    product = _compile("1")
+    for unit, power in factors:
+        product = product * _compile(unit) ** power
+    return f"{product:~C}".replace("**", "^").replace("dimensionless", "") or "1"
 
 
 def _compile(unit: str) -> Any:

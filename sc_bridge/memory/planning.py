@@ -107,6 +107,7 @@ def plan(
     dtype: torch.dtype | None = None,
     loss: Callable[[Bunch], Tensor] | None = None,
     backward: bool = True,
+    adjoint: Adjoint | None = None,
 ) -> Plan:
     """Predict the peak memory of a run and of its backward pass, and choose a strategy.
 
@@ -132,6 +133,8 @@ def plan(
     backward : bool
         Whether there will be a backward pass; without one, `RecordAll` under `torch.no_grad`
         keeps nothing.
+    adjoint : Adjoint, optional
+        The only strategy to predict; by default all of them.
 
     Returns
     -------
@@ -155,10 +158,13 @@ def plan(
         raise ScBridgeError(f"plan: dtype = {dtype}: must be torch.float32 or torch.float64")
     if not isinstance(turns, int) or turns < 1:
         raise ScBridgeError(f"plan: turns = {turns!r}: must be a whole number from 1")
-    planners = {kind: _Planner(sequence, bunch, kind, turns, loss, backward) for kind in _DTYPES}
+    planners = {
+        kind: _Planner(sequence, bunch, kind, turns, loss, backward, adjoint) for kind in _DTYPES
+    }
     n_kicks = _checked_kicks(sequence, planners[dtype].predictor, turns)
     choices = {kind: planner.choices(size, limit) for kind, planner in planners.items()}
-    best = next((c for c in choices[dtype] if c.fits and _may_be_chosen(c, backward)), None)
+    free = backward and adjoint is None
+    best = next((c for c in choices[dtype] if c.fits and _may_be_chosen(c, free)), None)
     if best is None:
         _refuse(planners, size, dtype, limit or math.inf)
     return Plan(
@@ -184,6 +190,7 @@ class _Planner:
         turns: int,
         loss: Callable[[Bunch], Tensor] | None,
         backward: bool,
+        adjoint: Adjoint | None,
     ) -> None:
         has_apertures = not all(part.is_map for stage in sequence.stages for part in stage.maps)
         setting = Setting(
@@ -196,6 +203,7 @@ class _Planner:
         self.predictor = Predictor(sequence, setting, turns)
         self.bunch = bunch
         self.backward = backward
+        self.adjoint = adjoint
 
     def peak(self, adjoint: Adjoint, size: Size) -> Peak:
         """Predicted peak, with what this very bunch takes beyond a plain one."""
@@ -225,6 +233,9 @@ class _Planner:
     def _strategies(self, size: Size, limit: float | None) -> Iterable[tuple[Adjoint, str]]:
         if not self.backward:
             yield RecordAll(), "none"
+            return
+        if self.adjoint is not None:
+            yield self.adjoint, "as asked"
             return
         predictor = self.predictor
         yield StoreStates(), "maps once more"
@@ -264,9 +275,9 @@ def _repeats(n_stages: int, slots: int) -> int:
     return repeats
 
 
-def _may_be_chosen(choice: Choice, backward: bool) -> bool:
-    """Recording everything is never chosen where there is something to record."""
-    return not backward or not isinstance(choice.adjoint, RecordAll)
+def _may_be_chosen(choice: Choice, free: bool) -> bool:
+    """Recording everything is never chosen where there is something to record and a choice."""
+    return not free or not isinstance(choice.adjoint, RecordAll)
 
 
 def _size(

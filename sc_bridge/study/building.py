@@ -5,44 +5,89 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sc_bridge.elements import Bunch, Reference
-from sc_bridge.elements.space_charge import SpaceCharge
+import torch
 
-from ..distributions import gaussian
+from sc_bridge.elements import Bunch, Reference
+
+from .. import distributions
 from ..errors import LatticeError, ScBridgeError, StudyError
+from ..io import read_bunch
 from ..lattice import Lattice
 from ..monitors import BunchMonitor, MomentsMonitor, Monitor
+from ..overrides import with_knobs
 from ..readers import read_lattice
+from ..selection import range_of
 from ..sequence import KickedSequence
 from ..slicing import AnySlicing, KicksPerElement, MaxSpacing, PerElement
 from ..species import reference
+from ..splitting import Strang, Yoshida
+from ..twiss import Twiss
 from ..wavelengths import BetatronFraction, PlasmaFraction
 from .inputs import Input
 from .model import Study
 from .sections import SlicingSection
 
 
-def build_sequence(study: Study) -> KickedSequence:
-    """Read the lattice of a study and build its sequence."""
+def read_study_lattice(study: Study) -> Lattice:
+    """Read the lattice of a study: its files, range and knobs."""
+    section = study.model.lattice
+    for name, path in zip(section.file, study.lattice_paths, strict=True):
+        if not path.is_file():
+            raise StudyError(
+                f"{study.path}: lattice.file = {name!r}: no file {path}: "
+                "the path is relative to the study"
+            )
+    lattice = read_lattice(
+        study.lattice_paths,
+        format=section.format,
+        sequence=section.line,
+        allow=section.allow,
+        allow_paths=[study.path.parent / folder for folder in section.allow_paths],
+    )
+    if section.range is not None:
+        lattice = range_of(lattice, section.range)
+    try:
+        return with_knobs(lattice, section.knobs)
+    except LatticeError as error:
+        raise StudyError(f"{study.path}: lattice.knobs: {error}") from None
+
+
+def build_sequence(study: Study, lattice: Lattice | None = None) -> KickedSequence:
+    """Read the lattice of a study and build its sequence.
+
+    Parameters
+    ----------
+    study : Study
+    lattice : Lattice, optional
+        Takes the place of the study's own.
+    """
     model = study.model
-    if not study.lattice_path.is_file():
-        raise StudyError(
-            f"{study.path}: lattice.file = {model.lattice.file!r}: no file {study.lattice_path}: "
-            "the path is relative to the study"
-        )
-    lattice = read_lattice(study.lattice_path, sequence=model.lattice.line)
+    lattice = lattice or read_study_lattice(study)
     whole = KickedSequence(
         lattice, bend_model=model.lattice.bend_model, reference=_reference(study, lattice)
     )
     if model.slicing is None or model.space_charge is None:
-        return whole
-    return KickedSequence(
+        return whole.to(_device(study))
+    sliced = KickedSequence(
         lattice,
         slicing=_slicing(study, model.slicing, whole),
-        space_charge=_space_charge(study),
+        space_charge=model.space_charge.settings,
         bend_model=model.lattice.bend_model,
         reference=whole.reference,
+        splitting=Yoshida() if model.space_charge.splitting == "yoshida" else Strang(),
     )
+    return sliced.to(_device(study))
+
+
+def _device(study: Study) -> torch.device:
+    device = torch.device(study.model.device)
+    there = torch.cuda.device_count() if device.type == "cuda" else 1
+    if (device.index or 0) >= there:
+        raise StudyError(
+            f"{study.path}: device = {study.model.device!r}: this machine has {there} CUDA "
+            'devices: take device = "cpu"'
+        )
+    return device
 
 
 def _slicing(study: Study, section: SlicingSection, whole: KickedSequence) -> AnySlicing:
@@ -64,28 +109,69 @@ def make_bunch(
     inputs: tuple[Input, ...] = (),
     n_particles: int | None = None,
 ) -> Bunch:
-    """Draw the bunch of a study; values of `inputs` take the place of the study's.
+    """Draw or read the bunch of a study; values of `inputs` take the place of the study's.
 
     `n_particles` takes the place of the study's own number, for an example.
     """
     section = study.model.bunch
-    values = {
-        name: getattr(section, name)
-        for name in ("intensity", "nemitt_x", "nemitt_y", "sigma_z", "sigma_delta")
+    values = {wanted.field: wanted.tensor for wanted in inputs if wanted.section == "bunch"}
+    if section.file is not None:
+        bunch = _read(study, n_particles or section.n_particles, values.get("intensity"))
+        return bunch.to(study.dtype).to(study.model.device)
+    arguments: dict[str, Any] = {
+        name: values.get(name, getattr(section, name)) for name in section.shape
     }
-    values |= {wanted.field: wanted.tensor for wanted in inputs if wanted.section == "bunch"}
-    energy = next((wanted for wanted in inputs if wanted.section == "reference"), None)
-    ref = sequence.reference
-    if energy is not None:
-        at: dict[str, Any] = {energy.field: energy.tensor}
-        ref = reference(mass=ref.mass0, charge=ref.q0, **at)
-    return gaussian(
+    if section.twiss is not None:
+        arguments["twiss"] = Twiss(**section.twiss.model_dump())
+    draw = getattr(distributions, section.distribution)
+    bunch = draw(
         sequence,
-        n_particles=n_particles or section.n_particles,
+        n_particles or section.n_particles,
+        values.get("intensity", section.intensity),
         seed=section.seed,
-        reference=ref,
-        **values,
+        reference=_reference_from(sequence, inputs),
+        dtype=study.dtype,
+        **arguments,
     )
+    return bunch.to(study.model.device)
+
+
+def _read(study: Study, n_particles: int | None, intensity: Any) -> Bunch:
+    """Bunch of the study's file, or its first particles, with another intensity if wanted."""
+    section = study.model.bunch
+    path = study.path.parent / str(section.file)
+    try:
+        bunch = read_bunch(path)
+    except ScBridgeError as error:
+        raise StudyError(f"{study.path}: bunch.file: {error}") from None
+    if n_particles is not None:
+        if n_particles > bunch.n_particles:
+            raise StudyError(
+                f"{study.path}: bunch.n_particles = {n_particles}: {path} has "
+                f"{bunch.n_particles}: leave it out"
+            )
+        share = bunch.n_particles / n_particles
+        bunch = Bunch(
+            bunch.coordinates[:, :n_particles],
+            bunch.reference,
+            bunch.weight[:n_particles] * share,
+            bunch.alive[:n_particles],
+        )
+    wanted = section.intensity if intensity is None else intensity
+    if wanted is None:
+        return bunch
+    if not bool(bunch.intensity > 0):
+        return bunch.replace(weight=wanted / bunch.n_alive)
+    return bunch.replace(weight=bunch.weight * (wanted / bunch.intensity))
+
+
+def _reference_from(sequence: KickedSequence, inputs: tuple[Input, ...]) -> Reference:
+    energy = next((wanted for wanted in inputs if wanted.section == "reference"), None)
+    ref = sequence.reference.to("cpu")
+    if energy is None:
+        return ref
+    at: dict[str, Any] = {energy.field: energy.tensor}
+    return reference(mass=ref.mass0, charge=ref.q0, **at)
 
 
 def _reference(study: Study, lattice: Lattice) -> Reference | None:
@@ -98,14 +184,6 @@ def _reference(study: Study, lattice: Lattice) -> Reference | None:
             f"to {study.path}"
         )
     return None
-
-
-def _space_charge(study: Study) -> SpaceCharge | None:
-    section = study.model.space_charge
-    if section is None:
-        return None
-    nx, ny, nz = section.grid
-    return SpaceCharge(grid=(nx, ny, nz), longitudinal=section.longitudinal)
 
 
 def make_monitors(study: Study, sequence: KickedSequence) -> dict[str, Monitor]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor
 
-from ..errors import StudyError
+from ..errors import LatticeError, StudyError
 from ..lattice import Lattice
 from ..sequence import KickedSequence
 from ..units import derivative_unit
+from .bunch_section import NUMBERS
 from .model import Study
 
-_BUNCH_UNITS = {"intensity": "1", "nemitt_x": "m", "nemitt_y": "m", "sigma_z": "m"}
-_BUNCH_UNITS["sigma_delta"] = "1"
 _ENERGY_UNITS = {"kinetic_energy": "eV", "total_energy": "eV", "momentum": "eV/c"}
 # Fields of elements, as Xsuite has them; the order of a multipole component follows.
 _FIELD_UNITS = {
@@ -59,51 +60,117 @@ class Input:
 
     def derivative_unit(self, unit: str) -> str:
         """Unit of the derivative of something in `unit` with respect to this."""
-        if self.unit is not None:
+        if self.unit is not None and not unit.startswith("["):
             return derivative_unit(unit, self.unit)
-        return f"{unit}/[{self.name}]"
+        if self.unit is None:
+            return f"{unit}/[{self.name}]"
+        return unit if self.unit == "1" else f"{unit}/({self.unit})"
 
 
-def find_inputs(study: Study, sequence: KickedSequence) -> tuple[Input, ...]:
+def find_inputs(
+    study: Study, sequence: KickedSequence, names: Sequence[str] | None = None
+) -> tuple[Input, ...]:
     """Find what a study differentiates with respect to; each is made to require gradients.
+
+    Parameters
+    ----------
+    study : Study
+    sequence : KickedSequence
+    names : sequence of str, optional
+        Instead of those of the study's derivatives.
 
     Raises
     ------
     StudyError
-        If a name is none of the study's, its lattice's variables, or a free field of an element.
+        If a name is none of the study's, its lattice's variables, or a free field of an element,
+        or a wildcard fits none.
     """
-    section = study.model.derivatives
-    if section is None:
-        return ()
-    inputs = tuple(_find(study, sequence, name) for name in section.with_respect_to)
+    if names is None:
+        section = study.model.derivatives
+        names = section.with_respect_to if section else ()
+    where = f"{study.path}: derivatives.with_respect_to"
+    spelt = dict.fromkeys(name for text in names for name in _spell_out(where, sequence, text))
+    inputs = tuple(_find(study, where, sequence, name) for name in spelt)
     energies = [wanted.name for wanted in inputs if wanted.section == "reference"]
     if len(energies) > 1:
-        raise StudyError(
-            f"{study.path}: derivatives.with_respect_to: {' and '.join(energies)} are one and the "
-            "same: choose one"
-        )
+        raise StudyError(f"{where}: {' and '.join(energies)} are one and the same: choose one")
     return inputs
 
 
-def _find(study: Study, sequence: KickedSequence, name: str) -> Input:
+def _spell_out(where: str, sequence: KickedSequence, text: str) -> list[str]:
+    """Names that a wildcard stands for: knobs that drive the line, or else fields of elements."""
+    if text in sequence.lattice.variables or not any(sign in text for sign in "*?["):
+        return [text]
+    driving = driving_knobs(sequence)
+    found = [name for name in driving if fnmatchcase(name, text)]
+    if not found:
+        element, _, field = text.rpartition(".")
+        names = dict.fromkeys(sequence.lattice.element_names)
+        fitting = [name for name in names if element and fnmatchcase(name, element)]
+        found = [f"{name}.{key}" for name in fitting for key in _free_fields(sequence, name, field)]
+    if not found:
+        raise StudyError(
+            f"{where}: {text!r} fits no knob that drives the line, and no free field of an "
+            f"element; knobs are {', '.join(driving[:12]) or 'none'}"
+        )
+    return found
+
+
+def driving_knobs(sequence: KickedSequence) -> list[str]:
+    """Names of the knobs that some field on the line depends on, in the order of the file."""
+    lattice = sequence.lattice
+    there = frozenset(lattice.element_names) | {
+        str(lattice.elements[name].fields.get("parent_name", name))
+        for name in lattice.element_names
+    }
+    expressions = (e for (name, *_), e in lattice.field_expressions.items() if name in there)
+    used = frozenset().union(*(expression.variables() for expression in expressions))
+    return list(sequence.knobs.driving(tuple(sorted(used))))
+
+
+def _free_fields(sequence: KickedSequence, element: str, pattern: str) -> list[str]:
+    return [
+        name
+        for name, parameter in sequence[element].named_parameters(recurse=False)
+        if parameter.dim() == 0 and fnmatchcase(name, pattern)
+    ]
+
+
+def _find(study: Study, where: str, sequence: KickedSequence, name: str) -> Input:
     first, _, rest = name.partition(".")
-    if first == "bunch" and rest in _BUNCH_UNITS:
-        value = getattr(study.model.bunch, rest)
-        if value is None:
-            raise StudyError(
-                f"{study.path}: derivatives.with_respect_to: {name}: the study leaves it to the "
-                f"bucket: give bunch.{rest}"
-            )
-        return Input(name, "bunch", rest, _leaf(value), _BUNCH_UNITS[rest])
+    if first == "bunch" and rest in NUMBERS:
+        return _number_of_bunch(study, where, name, rest)
     if first == "reference" and rest in _ENERGY_UNITS:
+        if study.model.bunch.file is not None:
+            raise StudyError(
+                f"{where}: {name}: the bunch of a file has its own: leave it out, or draw a bunch"
+            )
         return Input(name, "reference", rest, _leaf(_energy(sequence, rest)), _ENERGY_UNITS[rest])
     if name in sequence.lattice.variables:
         unit = knob_unit(sequence.lattice, name)
-        return Input(name, "lattice", name, sequence.knobs[name].requires_grad_(), unit)
-    return _field(study, sequence, name)
+        try:
+            knob = sequence.knobs[name]
+        except LatticeError as error:
+            raise StudyError(f"{where}: {error}") from None
+        return Input(name, "lattice", name, knob.requires_grad_(), unit)
+    return _field(study, where, sequence, name)
 
 
-def _field(study: Study, sequence: KickedSequence, name: str) -> Input:
+def _number_of_bunch(study: Study, where: str, name: str, key: str) -> Input:
+    section = study.model.bunch
+    if key not in ("intensity", *section.shape):
+        raise StudyError(
+            f"{where}: {name}: the bunch has no such number: it has intensity"
+            f"{''.join(f', {other}' for other in section.shape)}"
+        )
+    value = getattr(section, key)
+    if value is None:
+        by = "file" if section.file is not None else "bucket"
+        raise StudyError(f"{where}: {name}: the study leaves it to the {by}: give bunch.{key}")
+    return Input(name, "bunch", key, _leaf(value), NUMBERS[key])
+
+
+def _field(study: Study, where: str, sequence: KickedSequence, name: str) -> Input:
     element, _, field = name.rpartition(".")
     if element in sequence.lattice.elements:
         parameter = dict(sequence[element].named_parameters(recurse=False)).get(field)
@@ -111,16 +178,14 @@ def _field(study: Study, sequence: KickedSequence, name: str) -> Input:
             tensor = parameter.requires_grad_()
             return Input(name, "lattice", name, tensor, _FIELD_UNITS.get(field))
         raise StudyError(
-            f"{study.path}: derivatives.with_respect_to: {name!r} is no free number of that "
-            "element: where a knob drives it, name the knob"
+            f"{where}: {name!r} is no free number of that element: where a knob drives it, name "
+            "the knob"
         )
-    known = [f"bunch.{key}" for key in _BUNCH_UNITS] + [f"reference.{key}" for key in _ENERGY_UNITS]
-    known += list(sequence.lattice.variables)
+    known = [f"bunch.{key}" for key in ("intensity", *study.model.bunch.shape)]
+    known += [f"reference.{key}" for key in _ENERGY_UNITS] + list(sequence.lattice.variables)
     near = difflib.get_close_matches(name, known, n=3)
     hint = f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(known[:12])}"
-    raise StudyError(
-        f"{study.path}: derivatives.with_respect_to: no knob, field or key {name!r}: {hint}"
-    )
+    raise StudyError(f"{where}: no knob, field or key {name!r}: {hint}")
 
 
 def _leaf(value: float) -> Tensor:

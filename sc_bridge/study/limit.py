@@ -15,6 +15,7 @@ from ..errors import ScBridgeError, StudyError
 from ..memory import plan
 from ..memory.footprint import peak_resident
 from ..sequence import KickedSequence
+from .building import make_bunch
 from .model import Study
 
 
@@ -51,9 +52,11 @@ def decide(
     StudyError
         If it cannot fit: with the numbers and the way out.
     """
-    limit, wanted = study.model.memory_limit, study.model.adjoint
-    if limit is None and wanted != "plan":
-        return Decision(StoreStates())
+    limit, section = study.model.memory_limit, study.model.adjoint
+    wanted = section.value if section is not None else None
+    planned_freely = limit is not None if section is None else section.strategy == "plan"
+    if limit is None and not planned_freely:
+        return Decision(wanted or StoreStates())
     # torch loads it with the first operator of our own; it belongs to the process, not the run
     import torch._dynamo  # noqa: F401
 
@@ -64,23 +67,28 @@ def decide(
             "give more"
         )
     budget = None if limit is None else limit - taken
-    chosen_freely = wanted != "StoreStates"
-    n_particles = study.model.bunch.n_particles
+    few = example()
     try:
         planned = plan(
             sequence,
-            example(),
-            budget if chosen_freely else None,
+            few,
+            budget if planned_freely else None,
             study.model.turns,
-            n_particles=n_particles,
+            n_particles=study.model.bunch.n_particles or _number_of(study, sequence),
             loss=loss,
             backward=loss is not None,
+            adjoint=None if planned_freely else wanted,
         )
     except ScBridgeError as error:
         raise StudyError(f"{study.path}: memory_limit: {error}") from None
     if budget is not None and planned.peak > budget:
         raise StudyError(
             f"{study.path}: memory_limit: {planned.n_kicks} kicks need {planned.peak:.4g} B with "
-            f'StoreStates, and may take {budget:.4g} B: take adjoint = "plan" or a larger limit'
+            f'{type(planned.adjoint).__name__}, and may take {budget:.4g} B: take adjoint = "plan" '
+            "or a larger limit"
         )
     return Decision(planned.adjoint, taken + planned.peak)
+
+
+def _number_of(study: Study, sequence: KickedSequence) -> int:
+    return make_bunch(study, sequence).n_particles

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+import torch
+from pydantic import BeforeValidator, Field, model_validator
 
 from ..errors import StudyError
+from .bunch_section import BunchSection
+from .messages import near
+from .objectives import MONITOR_NAME, parse_objective
 from .quantities import Bytes, Section
 from .sections import (
-    BunchSection,
+    AdjointSection,
     DerivativesSection,
     LatticeSection,
     MonitorSection,
@@ -25,29 +29,63 @@ from .sections import (
 class StudyModel(Section):
     """A whole study file."""
 
-    title: str = ""
+    title: Annotated[str, Field(description="heading of tables and pictures")] = ""
     memory_limit: Annotated[
         Bytes | None, Field(description="of the whole process, as '8 GiB'; refused before it runs")
     ] = None
     adjoint: Annotated[
-        Literal["plan", "StoreStates"] | None,
-        Field(description="memory strategy; 'plan' where there is a memory_limit"),
+        AdjointSection | None,
+        BeforeValidator(lambda value: {"strategy": value} if isinstance(value, str) else value),
+        Field(
+            description="memory strategy by name, or with its fields: "
+            "{ strategy = 'Checkpoint', every = 8 }; 'plan' where there is a memory_limit"
+        ),
     ] = None
-    lattice: LatticeSection
-    reference: ReferenceSection | None = None
-    bunch: BunchSection
-    space_charge: SpaceChargeSection | None = None
-    slicing: SlicingSection | None = None
+    dtype: Annotated[
+        Literal["float64", "float32"], Field(description="of the coordinates of the bunch")
+    ] = "float64"
+    device: Annotated[
+        str,
+        Field(pattern=r"^(cpu|cuda(:\d{1,2})?)$", description="'cpu', 'cuda' or as 'cuda:1'"),
+    ] = "cpu"
     turns: Annotated[int, Field(ge=1, le=10**9, description="how often through the line")] = 1
-    monitors: dict[str, MonitorSection] = {}
-    derivatives: DerivativesSection | None = None
-    output: OutputSection = OutputSection()
+    lattice: Annotated[LatticeSection, Field(description="the lattice")]
+    reference: Annotated[
+        ReferenceSection | None,
+        Field(description="the reference particle; optional if in the file"),
+    ] = None
+    bunch: Annotated[BunchSection, Field(description="the bunch at the start")]
+    space_charge: Annotated[
+        SpaceChargeSection | None, Field(description="optional, together with slicing")
+    ] = None
+    slicing: Annotated[SlicingSection | None, Field(description="where the kicks are")] = None
+    monitors: Annotated[
+        dict[str, MonitorSection], Field(description="optional, as many as wanted, by name")
+    ] = {}
+    derivatives: Annotated[DerivativesSection | None, Field(description="optional")] = None
+    output: Annotated[OutputSection, Field(description="optional")] = OutputSection()
 
     @model_validator(mode="after")
     def _check_kicks(self) -> StudyModel:
         if (self.space_charge is None) != (self.slicing is None):
             missing = "slicing" if self.slicing is None else "space_charge"
             raise StudyError(f"[{missing}] is missing: kicks need [slicing] and [space_charge]")
+        return self
+
+    @model_validator(mode="after")
+    def _check_monitors(self) -> StudyModel:
+        for name in self.monitors:
+            if not MONITOR_NAME.fullmatch(name):
+                raise StudyError(
+                    f"monitors.{name}: a monitor's name consists of letters, digits and _, so that "
+                    "derivatives can name it"
+                )
+        for text in self.derivatives.of if self.derivatives else ():
+            wanted = parse_objective(text, "derivatives.of").monitors
+            unknown = next((name for name in sorted(wanted) if name not in self.monitors), None)
+            if unknown is not None:
+                hint = near(unknown, self.monitors)
+                raise StudyError(f"derivatives.of: {text!r}: no monitor {unknown!r}{hint}")
         return self
 
 
@@ -60,8 +98,12 @@ class Study:
     raw: dict[str, Any]
 
     @property
-    def lattice_path(self) -> Path:
-        return self.path.parent / self.model.lattice.file
+    def lattice_paths(self) -> list[Path]:
+        return [self.path.parent / name for name in self.model.lattice.file]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return getattr(torch, self.model.dtype)
 
     @property
     def output_folder(self) -> Path:

@@ -20,12 +20,17 @@ Progress: TypeAlias = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True)
 class Derivative:
-    """d(of)/d(with_respect_to) at the point of the study."""
+    """d(of)/d(with_respect_to) at the point of the study; `of_value` is that of `of` itself.
+
+    `of_unit` is None where units do not tell.
+    """
 
     of: str
     input: Input
     value: float
     unit: str
+    of_value: float
+    of_unit: str | None
 
 
 @dataclass(frozen=True)

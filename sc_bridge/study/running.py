@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from .building import build_sequence, make_bunch, make_monitors
 from .inputs import Input, find_inputs
 from .limit import decide
 from .model import Study
+from .objectives import Objective, parse_objective
 from .outcome import Derivative, Footprint, Outcome, Progress
 
 # Particles of the bunch that a plan takes as an example.
@@ -79,7 +81,7 @@ def run_study(study: Study, progress: Progress = _silent) -> Outcome:
         study,
         sequence,
         partial(make_bunch, study, sequence, inputs, n_particles=_EXAMPLE),
-        partial(_outputs_of, study) if inputs else None,
+        partial(_outputs, study) if inputs else None,
     )
     start = make_bunch(study, sequence, inputs)
     monitors = make_monitors(study, sequence)
@@ -96,11 +98,11 @@ def run_study(study: Study, progress: Progress = _silent) -> Outcome:
             monitors=monitors,
         )
         end = tracked.bunch
-        outputs = _outputs(study, end)
+        outputs = _outputs(study, end, tracked.records) if inputs else None
     clock.stage("track")
     final = _final(end)
     progress("backward pass", 0, None)
-    derivatives = _derivatives(study, outputs, inputs)
+    derivatives = _derivatives(_objectives(study), outputs, inputs)
     clock.stage("backward")
     clock.seconds["total"] = sum(clock.seconds.values())
     memory = Footprint(
@@ -157,34 +159,44 @@ def _final(bunch: Bunch) -> dict[str, float]:
         return values | {"n_alive": float(bunch.n_alive)}
 
 
-def _outputs(study: Study, bunch: Bunch) -> Tensor | None:
-    return None if study.model.derivatives is None else _outputs_of(study, bunch)
-
-
-def _outputs_of(study: Study, bunch: Bunch) -> Tensor:
+def _objectives(study: Study) -> tuple[Objective, ...]:
     section = study.model.derivatives
-    return torch.stack([moment(bunch, name) for name in (section.of if section else ())])
+    return tuple(
+        parse_objective(text, "derivatives.of") for text in (section.of if section else ())
+    )
+
+
+def _outputs(study: Study, bunch: Bunch, records: Mapping[str, Any] | None = None) -> Tensor:
+    """Values of all objectives, (n_objectives,)."""
+    return torch.stack([objective.value(bunch, records) for objective in _objectives(study)])
 
 
 def _derivatives(
-    study: Study, outputs: Tensor | None, inputs: tuple[Input, ...]
+    objectives: tuple[Objective, ...], outputs: Tensor | None, inputs: tuple[Input, ...]
 ) -> tuple[Derivative, ...]:
-    section = study.model.derivatives
-    if section is None or outputs is None:
+    if outputs is None:
         return ()
     found: tuple[Tensor | None, ...] = (None,) * len(inputs)
     if outputs.requires_grad:
         found = torch.autograd.grad(
             outputs,
             [wanted.tensor for wanted in inputs],
-            grad_outputs=torch.eye(len(section.of), dtype=outputs.dtype),
+            grad_outputs=torch.eye(len(objectives), dtype=outputs.dtype, device=outputs.device),
             is_grads_batched=True,
             allow_unused=True,
         )
-    nothing = torch.zeros(len(section.of))  # an input that no output depends on
+    nothing = torch.zeros(len(objectives))  # an input that no output depends on
     rows = [nothing if row is None else row for row in found]
+    values = outputs.tolist()
     return tuple(
-        Derivative(of, wanted, row[index].item(), wanted.derivative_unit(MOMENTS[of]))
-        for index, of in enumerate(section.of)
+        Derivative(
+            objective.text,
+            wanted,
+            row[index].item(),
+            wanted.derivative_unit(objective.unit or f"[{objective.text}]"),
+            values[index],
+            objective.unit,
+        )
+        for index, objective in enumerate(objectives)
         for wanted, row in zip(inputs, rows, strict=True)
     )

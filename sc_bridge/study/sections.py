@@ -4,36 +4,77 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator, model_validator
+import torch
+from pydantic import Field, PlainValidator, field_validator, model_validator
 
-from ..errors import StudyError
-from ..moments import MOMENTS
+from sc_bridge.elements.space_charge import SpaceCharge
+
+from .. import adjoint
+from ..adjoint import Adjoint
+from ..errors import SpaceChargeError, StudyError
+from ..readers.formats import FORMATS
 from ..slicing import KicksPerElement, MaxSpacing
 from ..species import SPECIES
 from ..units import parse_quantity
-from .messages import near
+from .objectives import parse_objective
 from .quantities import (
+    Bytes,
     Energy,
     Length,
     Momentum,
-    NotNegative,
     Positive,
     Pure,
     Section,
     Texts,
     positive,
+    quantity,
 )
+
+FORMAT_NAMES = tuple(FORMATS)
 
 
 class LatticeSection(Section):
-    """Where the lattice comes from."""
+    """Where the lattice comes from, and what is changed in it."""
 
-    file: Annotated[str, Field(min_length=1, description="path, relative to the study")]
-    line: Annotated[str | None, Field(description="which line, where the file has several")] = None
+    file: Annotated[
+        Texts,
+        Field(
+            min_length=1, description="path, or several that belong together; relative to the study"
+        ),
+    ]
+    format: Annotated[
+        Literal[FORMAT_NAMES] | None,  # pyright: ignore[reportInvalidTypeForm]
+        Field(description="by default from name and content"),
+    ] = None
+    line: Annotated[
+        str | None, Field(description="which line or sequence, where the file has several")
+    ] = None
+    range: Annotated[
+        str | None,
+        Field(description="part of it as 'FROM/TO', both included; #s and #e are the ends"),
+    ] = None
+    knobs: Annotated[
+        dict[str, Annotated[float, quantity("")]],
+        Field(description="other values for variables of the lattice, by name"),
+    ] = {}
+    allow: Annotated[
+        list[str], Field(description="what the file has and may be left out, such as 'CSR'")
+    ] = []
+    allow_paths: Annotated[
+        list[str], Field(description="folders that files may be included from")
+    ] = []
     bend_model: Annotated[
         Literal["exact", "rot-kick-rot"] | None,
         Field(description="model of every bend; by default the file's own"),
     ] = None
+
+    @field_validator("file")
+    @classmethod
+    def _check_file(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if not name or "\0" in name:
+                raise StudyError(f" = {name!r}: must be a path")
+        return value
 
 
 class ReferenceSection(Section):
@@ -47,31 +88,69 @@ class ReferenceSection(Section):
     momentum: Annotated[Momentum | None, Field(description="as '570.8 MeV/c'")] = None
 
 
-class BunchSection(Section):
-    """The bunch at the start of the line."""
-
-    distribution: Annotated[
-        Literal["gaussian"], Field(description="matched to the lattice without space charge")
-    ] = "gaussian"
-    n_particles: Annotated[int, Field(ge=1, le=10**9, description="macroparticles")]
-    intensity: Annotated[Pure, NotNegative, Field(description="real particles")]
-    nemitt_x: Annotated[Length, NotNegative, Field(description="normalised rms emittance")]
-    nemitt_y: Annotated[Length, NotNegative, Field(description="normalised rms emittance")]
-    sigma_z: Annotated[Length, NotNegative, Field(description="rms of zeta")]
-    sigma_delta: Annotated[
-        Annotated[Pure, NotNegative] | None,
-        Field(description="rms of delta; by default that of the RF bucket at sigma_z"),
-    ] = None
-    seed: Annotated[int, Field(ge=0, lt=2**63, description="of the random numbers")] = 0
+Range = Annotated[list[Length], Field(min_length=2, max_length=2)]
 
 
 class SpaceChargeSection(Section):
     """How the field of the bunch on itself is computed."""
 
+    solver: Annotated[
+        Literal["igf"],
+        Field(description="integrated Green function, open boundaries: the only one there is"),
+    ] = "igf"
     grid: Annotated[
         list[int], Field(min_length=3, max_length=3, description="nodes in x, y and z")
     ] = [32, 32, 32]
+    shape: Annotated[
+        Literal["cic", "tsc"], Field(description="cloud of a particle: cloud-in-cell or quadratic")
+    ] = "cic"
+    splitting: Annotated[
+        Literal["strang", "yoshida"],
+        Field(description="how kicks and maps alternate: of order 2, or 4 for three kicks a slice"),
+    ] = "strang"
     longitudinal: Annotated[bool, Field(description="whether pzeta is kicked too")] = True
+    transform: Annotated[
+        Literal["none", "ballistic"],
+        Field(description="positions as they are, or moved to the time of the reference"),
+    ] = "none"
+    x_range: Annotated[
+        Range | None, Field(description="first and last node of a grid that does not move")
+    ] = None
+    y_range: Annotated[Range | None, Field(description="the same in y, with x_range")] = None
+    z_range: Annotated[Range | None, Field(description="the same in zeta, with x_range")] = None
+    implementation: Annotated[
+        Literal["fused", "plain"],
+        Field(description="adjoint written by hand, or plain torch operations"),
+    ] = "fused"
+    field_dtype: Annotated[
+        Literal["float64"] | None, Field(description="of the field; by default the bunch's")
+    ] = None
+
+    @property
+    def settings(self) -> SpaceCharge:
+        """The same for a sequence."""
+        nx, ny, nz = self.grid
+        ranges = {
+            name: None if getattr(self, name) is None else tuple(getattr(self, name))
+            for name in ("x_range", "y_range", "z_range")
+        }
+        return SpaceCharge(
+            grid=(nx, ny, nz),
+            longitudinal=self.longitudinal,
+            implementation=self.implementation,
+            shape=self.shape,
+            transform=self.transform,
+            field_dtype=torch.float64 if self.field_dtype else None,
+            **ranges,
+        )
+
+    @model_validator(mode="after")
+    def _check_settings(self) -> SpaceChargeSection:
+        try:
+            _ = self.settings
+        except SpaceChargeError as error:
+            raise StudyError(f".{str(error).removeprefix('space charge: ')}") from None
+        return self
 
 
 def _rule(value: Any) -> MaxSpacing | KicksPerElement:
@@ -121,28 +200,74 @@ class DerivativesSection(Section):
     """Which derivatives the run gives, all from one backward pass."""
 
     of: Annotated[
-        list[str], Field(min_length=1, description=f"of the final bunch: {', '.join(MOMENTS)}")
-    ]
-    with_respect_to: Annotated[
-        list[str],
+        Texts,
         Field(
             min_length=1,
-            description="knobs of the lattice, fields such as 'qf.k1', 'bunch.intensity', "
-            "'bunch.nemitt_x', 'bunch.nemitt_y', 'bunch.sigma_z', 'bunch.sigma_delta', "
-            "'reference.kinetic_energy', 'reference.total_energy', 'reference.momentum'",
+            description="moments of the final bunch, of a monitor ('screen.sigma_x'), or "
+            "expressions of them ('log(nemitt_x)')",
+        ),
+    ]
+    with_respect_to: Annotated[
+        Texts,
+        Field(
+            min_length=1,
+            description="knobs of the lattice, fields such as 'qf.k1', wildcards of both, numbers "
+            "of the bunch as 'bunch.intensity', one energy as 'reference.kinetic_energy'",
         ),
     ]
 
     @model_validator(mode="after")
     def _check_names(self) -> DerivativesSection:
-        for name in self.of:
-            if name not in MOMENTS:
-                raise StudyError(f".of: no moment {name!r}{near(name, MOMENTS)}")
+        for index, text in enumerate(self.of):
+            parse_objective(text, f".of[{index}]")
         for key in ("of", "with_respect_to"):
             names = getattr(self, key)
             double = next((name for name in names if names.count(name) > 1), None)
             if double is not None:
                 raise StudyError(f".{key}: {double!r} is listed twice")
+        return self
+
+
+class AdjointSection(Section):
+    """How the backward pass gets the states that it needs; see the page on memory."""
+
+    strategy: Annotated[
+        Literal["plan", "StoreStates", "Checkpoint", "Reversible", "RecordAll"],
+        Field(description="'plan' takes the one with the least work that fits"),
+    ]
+    every: Annotated[
+        int | None, Field(ge=1, description="Checkpoint: kicks from one kept bunch to the next")
+    ] = None
+    memory: Annotated[
+        Bytes | None, Field(description="Checkpoint: what kept bunches may take, as '4 GiB'")
+    ] = None
+    anchors: Annotated[
+        int | None, Field(ge=0, description="Reversible: bunches kept on the way")
+    ] = None
+    tolerance: Annotated[
+        Annotated[Pure, Positive] | None,
+        Field(description="Reversible: largest error of a rebuilt state"),
+    ] = None
+
+    @property
+    def value(self) -> Adjoint | None:
+        """The strategy itself; None where it is to be planned."""
+        if self.strategy == "plan":
+            return None
+        kind: Any = getattr(adjoint, self.strategy)
+        return kind(**self.model_dump(exclude_none=True, exclude={"strategy"}))
+
+    @model_validator(mode="after")
+    def _check_fields(self) -> AdjointSection:
+        known = {"Checkpoint": ("every", "memory"), "Reversible": ("anchors", "tolerance")}
+        allowed = known.get(self.strategy, ())
+        given = self.model_dump(exclude_none=True, exclude={"strategy"})
+        wrong = next((name for name in given if name not in allowed), None)
+        if wrong is not None:
+            fields = ", ".join(allowed) or "no other key"
+            raise StudyError(f".{wrong}: {self.strategy} takes {fields}")
+        if self.strategy == "Checkpoint" and len(given) != 1:
+            raise StudyError(": Checkpoint takes exactly one of every and memory")
         return self
 
 

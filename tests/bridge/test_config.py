@@ -49,7 +49,7 @@ FAULTS = {
     "unknown section": ("[slicing]", "[sclicing]", "study", "unknown key sclicing: did you mean 'slicing'"),
     "missing key": ('sigma_z = "15 m"', "", "study", "bunch.sigma_z is missing"),
     "missing file": ('file = "psb.json"', "", "study", "lattice.file is missing"),
-    "empty file": ('"psb.json"', '""', "study", "lattice.file = '': string should have at least 1"),
+    "empty file": ('"psb.json"', '""', "study", "lattice.file = '': must be a path"),
     "no particles": ("n_particles = 10", "n_particles = 0", "study", "bunch.n_particles = 0: input should be greater"),
     "half a particle": ("n_particles = 10", "n_particles = 10.5", "study", "bunch.n_particles = 10.5"),
     "negative intensity": ("1.6e12", "-1.0", "study", "bunch.intensity = -1: must not be negative"),
@@ -71,7 +71,7 @@ FAULTS = {
     "unknown distribution": ("n_particles", 'distribution = "flat"\nn_particles', "study", "bunch.distribution = 'flat'"),
     "kicks without spacing": ("[slicing]\nmax_spacing = \"1 m\"", "", "study", r"\[slicing\] is missing"),
     "spacing without kicks": ("[space_charge]\ngrid = [16, 16, 32]", "", "study", r"\[space_charge\] is missing"),
-    "unknown moment": ('"sigma_x"', '"sigmax"', "study", "derivatives.of: no moment 'sigmax': did you mean 'sigma_x'"),
+    "unknown moment": ('"sigma_x"', '"sigmax"', "study", r"derivatives.of\[0\]: expression 'sigmax': no moment 'sigmax': did you mean 'sigma_x'"),
     "moment twice": ('["sigma_x"]', '["sigma_x", "sigma_x"]', "study", "derivatives.of: 'sigma_x' is listed twice"),
     "no moment": ('of = ["sigma_x"]', "of = []", "study", "derivatives.of = .*at least 1"),
     "section as number": ("[slicing]\nmax_spacing = \"1 m\"", "", "study", "missing"),
@@ -133,7 +133,7 @@ def test_every_slicing_of_a_study_is_that_of_python(write, psb_file, rule):
 
 
 def test_the_lattice_lies_beside_the_study(write, tmp_path):
-    assert load_study(write(GOOD)).lattice_path == tmp_path / "psb.json"
+    assert load_study(write(GOOD)).lattice_paths == [tmp_path / "psb.json"]
 
 
 @pytest.mark.parametrize("name", FAULTS)

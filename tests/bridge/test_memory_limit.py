@@ -86,7 +86,7 @@ def test_a_limit_below_the_program_itself_is_refused(study_of):
     [
         ('memory_limit = "8"', "memory_limit = '8': the unit is missing"),
         ('memory_limit = "0 GiB"', "memory_limit = 0: must be positive"),
-        ('adjoint = "best"', "adjoint = 'best': input should be 'plan' or 'StoreStates'"),
+        ('adjoint = "best"', "adjoint.strategy = 'best': input should be 'plan', 'StoreStates'"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(study_of, top, message):

@@ -1,0 +1,44 @@
+"""A small study that tests of studies and commands change: one period of the PS Booster."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+PSB = Path(__file__).parents[1] / "examples" / "psb" / "psb.json"
+SMALL = """
+turns = 1
+[lattice]
+file = "psb.json"
+bend_model = "exact"
+[reference]
+species = "proton"
+kinetic_energy = "160 MeV"
+[bunch]
+n_particles = 50
+intensity = 1.6e12
+nemitt_x = "2 um"
+nemitt_y = "2 um"
+sigma_z = "1 m"
+sigma_delta = 1e-3
+[space_charge]
+grid = [8, 8, 8]
+[slicing]
+max_spacing = "2 m"
+[derivatives]
+of = ["sigma_x"]
+with_respect_to = ["kbrqf"]
+"""
+
+
+def write_study(folder: Path, *changes: tuple[str, str]) -> Path:
+    """Write SMALL with some of its text replaced, and its lattice, and return its path."""
+    content = json.loads(PSB.read_text())
+    content["element_names"] = [*content["element_names"][:10], "cavity"]
+    (folder / "psb.json").write_text(json.dumps(content))
+    text = SMALL
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    (folder / "study.toml").write_text(text)
+    return folder / "study.toml"
