@@ -10,8 +10,8 @@ import torch
 from sc_bridge.elements import Bunch, Reference
 
 from .. import distributions
+from ..bunch_files import read_bunch
 from ..errors import LatticeError, ScBridgeError, StudyError
-from ..io import read_bunch
 from ..lattice import Lattice
 from ..monitors import BunchMonitor, MomentsMonitor, Monitor
 from ..overrides import with_knobs
@@ -116,7 +116,8 @@ def make_bunch(
     section = study.model.bunch
     values = {wanted.field: wanted.tensor for wanted in inputs if wanted.section == "bunch"}
     if section.file is not None:
-        bunch = _read(study, n_particles or section.n_particles, values.get("intensity"))
+        given = None if study.model.reference is None else sequence.reference.to("cpu")
+        bunch = _read(study, given, n_particles or section.n_particles, values.get("intensity"))
         return bunch.to(study.dtype).to(study.model.device)
     arguments: dict[str, Any] = {
         name: values.get(name, getattr(section, name)) for name in section.shape
@@ -136,12 +137,12 @@ def make_bunch(
     return bunch.to(study.model.device)
 
 
-def _read(study: Study, n_particles: int | None, intensity: Any) -> Bunch:
+def _read(study: Study, given: Reference | None, n_particles: int | None, intensity: Any) -> Bunch:
     """Bunch of the study's file, or its first particles, with another intensity if wanted."""
     section = study.model.bunch
     path = study.path.parent / str(section.file)
     try:
-        bunch = read_bunch(path)
+        bunch = read_bunch(path, format=section.format, reference=given)
     except ScBridgeError as error:
         raise StudyError(f"{study.path}: bunch.file: {error}") from None
     if n_particles is not None:

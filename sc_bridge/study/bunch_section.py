@@ -60,6 +60,7 @@ class BunchSection(Section):
     file: Annotated[
         str | None, Field(min_length=1, description="bunch to read instead; relative to the study")
     ] = None
+    format: Annotated[str | None, Field(description="of that file; by default told by it")] = None
     n_particles: Annotated[
         int | None, Field(ge=1, le=10**9, description="macroparticles; those of a file by default")
     ] = None

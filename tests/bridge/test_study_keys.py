@@ -9,7 +9,7 @@ import torch
 from pydantic import BaseModel
 
 import sc_bridge as scb
-from sc_bridge.io import write_bunch
+from sc_bridge.bunch_files import write_bunch
 from sc_bridge.study import StudyModel, build_sequence, load_study, make_bunch, run_study
 from study_texts import write_study
 
