@@ -6,6 +6,7 @@ by the transforms; docs/performance.md has the figures.
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any
 
@@ -60,10 +61,10 @@ class Compiled:
         SpaceChargeError
             If a living particle is outside the grid.
         """
-        potential = coordinates.new_empty(coordinates.shape[0], *grid.nodes)
+        potential = self._empty(coordinates, (coordinates.shape[0], *grid.nodes))
         outside = 0
         for index, common in self._each(coordinates, gamma0, grid):
-            threads = self._threads(coordinates, grid, 1)
+            threads = self._threads(coordinates, grid)
             size = potential[index].numel()
             charge = _workspace("charge", size, coordinates)
             outside += self._call(
@@ -90,7 +91,7 @@ class Compiled:
                 **common,
                 potential=potential[index].numpy(),
                 factor=_doubles(factor[index]),
-                threads=self._threads(coordinates, grid, 0),
+                threads=self._threads(coordinates),
                 kicked=kicked[index].numpy(),
             )
         return kicked
@@ -115,7 +116,7 @@ class Compiled:
                 "gradient": gradient[index].contiguous().numpy(),
                 "factor": _doubles(factor[index]),
             }
-            threads = self._threads(coordinates, grid, 4)
+            threads = self._threads(coordinates, grid)
             size = potential[index].numel()
             source = _workspace("charge", size, coordinates)
             self._call(
@@ -123,8 +124,8 @@ class Compiled:
                 **common,
                 **incoming,
                 threads=threads,
-                grids=_workspace("grids", 4 * threads * size, coordinates),
                 source=source,
+                grids=_workspace("grids", (threads - 1) * size + 1, coordinates),
             )
             adjoint = torch.from_numpy(_workspace("adjoint", size, coordinates)[:size])
             adjoint = adjoint.view(grid.nodes)
@@ -136,7 +137,7 @@ class Compiled:
                 **_weight(weight[index]),
                 potential=potential[index].numpy(),
                 adjoint=adjoint.numpy(),
-                threads=self._threads(coordinates, grid, 0),
+                threads=self._threads(coordinates),
                 result=result[index].numpy(),
                 weights=weights[index].numpy() if wants_weight else None,
                 totals=totals[index],
@@ -197,8 +198,8 @@ class Compiled:
                 },
             )
 
-    def _empty(self, like: Tensor) -> Tensor:
-        empty = torch.empty_like(like, memory_format=torch.contiguous_format)
+    def _empty(self, like: Tensor, shape: tuple[int, ...] | None = None) -> Tensor:
+        empty = like.new_empty(like.shape if shape is None else shape)
         if empty.nbytes >= LARGE:
             start = empty.view(-1).view(torch.uint8).numpy()
             self._kernels["advise_large_pages"](start=start, n=empty.nbytes)
@@ -208,12 +209,12 @@ class Compiled:
         ending = str(dtype).removeprefix("torch.")
         return self._kernels["_".join(filter(None, (name, shape, ending)))](**arguments)
 
-    def _threads(self, coordinates: Tensor, grid: Grid, numbers_per_node: int) -> int:
-        """As many as torch uses, as far as particles and memory for private grids go."""
-        nx, ny, nz = grid.nodes
-        bytes_per_thread = numbers_per_node * nx * ny * nz * coordinates.element_size()
+    def _threads(self, coordinates: Tensor, private: Grid | None = None) -> int:
+        """As many as torch uses, as far as particles and memory for `private` grids go."""
         by_work = 1 + coordinates.shape[-1] // PARTICLES_PER_THREAD
-        by_memory = GRIDS_LIMIT // bytes_per_thread if bytes_per_thread else by_work
+        if private is None:
+            return min(torch.get_num_threads(), by_work)
+        by_memory = GRIDS_LIMIT // (math.prod(private.nodes) * coordinates.element_size())
         return max(1, min(torch.get_num_threads(), by_work, by_memory))
 
 

@@ -29,15 +29,15 @@ GREEN_OCTANTS = 5
 def kernel_buffers(
     size: Size, settings: SpaceCharge, dtype: torch.dtype, device: torch.device
 ) -> int:
-    """Bytes that the C kernels keep between kicks: two grids, and four for every thread."""
+    """Bytes that the C kernels keep between kicks: one grid, and one for every thread."""
     if not _has_kernels(settings, device):
         return 0
     grid = math.prod(size.grid) * _number(settings, dtype)
     per_bunch = size.n_particles // size.n_bunches
     by_work = 1 + per_bunch // PARTICLES_PER_THREAD
-    by_memory = max(1, GRIDS_LIMIT // (4 * grid))
+    by_memory = max(1, GRIDS_LIMIT // grid)
     threads = max(1, min(torch.get_num_threads(), by_work, by_memory))
-    return (2 + 4 * threads) * grid
+    return (1 + threads) * grid
 
 
 def solve_bytes(size: Size, settings: SpaceCharge, dtype: torch.dtype, device: torch.device) -> int:

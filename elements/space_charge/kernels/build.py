@@ -74,7 +74,7 @@ PARTICLE_MESH: Signatures = {
     "adjoint_deposit": (
         None,
         "coordinates:REAL* alive:uint8* n:int64 frame:float64* nodes:int64* gradient:REAL* "
-        "factor:float64* threads:int64 grids:REAL* source:REAL*",
+        "factor:float64* threads:int64 source:REAL* grids:REAL*",
     ),
     "adjoint_gather": (
         None,
