@@ -18,13 +18,15 @@ from torch import Tensor
 import sc_bridge as scb
 from sc_bridge.elements import Reference
 from sc_bridge.errors import ScBridgeError
-from sc_bridge.lattice import Lattice
+from sc_bridge.lattice import Lattice, ReferenceFields
 from sc_bridge.readers import read_lattice
 
 LATTICES = Path(__file__).parents[1] / os.environ.get("SC_BRIDGE_LATTICES", "../shared/lattices")
 LENGTH = 1e-6  # m, to which lengths agree with the oracles
 MATRIX = 1e-6  # of the largest entry of an oracle's matrix
 ELECTRON = 510998.95  # eV
+# For files without a particle: energy does not change 4D optics.
+PROTON = ReferenceFields(938272088.16, 1.0, 570830143.8632222)
 
 # A file is damaged and read so often; seconds for one format.
 MUTATIONS = settings(
@@ -46,9 +48,12 @@ def electron(total_energy: float) -> Reference:
     return Reference(ELECTRON, -1.0, math.sqrt(total_energy**2 - ELECTRON**2))
 
 
-def map_of(lattice: Lattice, reference: Reference | None = None) -> Tensor:
-    """6x6 map of a lattice."""
-    return scb.KickedSequence(lattice, reference=reference).transfer_matrix().detach()
+def map_of(
+    lattice: Lattice, reference: Reference | None = None, bend_model: str | None = None
+) -> Tensor:
+    """6x6 map of a lattice; where bends have no gradient, the exact model is the quick one."""
+    sequence = scb.KickedSequence(lattice, reference=reference, bend_model=bend_model)
+    return sequence.transfer_matrix().detach()
 
 
 def deviation(found: Any, expected: Any) -> float:

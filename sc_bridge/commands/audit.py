@@ -82,10 +82,15 @@ def read(options: argparse.Namespace) -> Lattice:
         options.files,
         format=options.format,
         sequence=options.sequence,
-        allow=[word.strip() for word in options.allow.split(",") if word.strip()],
+        allow=words_of(options.allow),
         allow_paths=options.allow_path,
     )
     return range_of(lattice, options.range) if options.range else lattice
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a list with commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def run(options: argparse.Namespace) -> int:

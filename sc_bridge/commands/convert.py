@@ -6,12 +6,13 @@ import argparse
 from typing import Any
 
 from ..errors import LatticeError
-from .audit import add_lattice_options, read
+from .audit import add_lattice_options, read, words_of
 
 _EXAMPLES = """\
 examples:
   sc-bridge convert psb.seq psb_fb_lhc.str psb.json --sequence psb1
   sc-bridge convert ring.json ring.madx
+  sc-bridge convert linac.lte linac.ele linac.json --to cheetah --allow CSR,wake
 """
 
 
@@ -47,8 +48,8 @@ def run(options: argparse.Namespace) -> int:
         given = parse_reference(options.reference)
         fields = (given.mass0.item(), given.q0.item(), given.p0c.item())
         lattice = replace(lattice, reference=ReferenceFields(*fields))
-    write_lattice(lattice, target, options.to)
-    for entry in lattice.left_out:
+    lost = write_lattice(lattice, target, options.to, words_of(options.allow))
+    for entry in (*lattice.left_out, *lost):
         print(f"left out: {entry}")
     for text in lattice.warnings:
         print(f"warning: {text}")

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from sc_bridge.errors import LatticeError
-from sc_bridge.lattice import Lattice
+from sc_bridge.lattice import Lattice, LeftOut
+from sc_bridge.readers.options import Losses
 
 from .formats import format_to_write
 
 
 def write_lattice(
-    lattice: Lattice, path: str | os.PathLike[str], format: str | None = None
-) -> None:
+    lattice: Lattice,
+    path: str | os.PathLike[str],
+    format: str | None = None,
+    allow: Iterable[str] = (),
+) -> tuple[LeftOut, ...]:
     """Write a lattice to a file; it is complete, or as it was before.
 
     Parameters
@@ -23,6 +28,13 @@ def write_lattice(
     path : str or path
     format : str, optional
         Name of the format; by default from the suffix. `docs/formats.md` lists them.
+    allow : iterable of str
+        What may be left out: fields such as "length" or "Multipole.length", or "knobs".
+
+    Returns
+    -------
+    tuple of LeftOut
+        What the format cannot hold and was allowed to be lost.
 
     Raises
     ------
@@ -31,7 +43,8 @@ def write_lattice(
         written.
     """
     target = Path(path)
-    text = format_to_write(target, format).writer()(lattice)
+    losses = Losses(frozenset(allow))
+    text = format_to_write(target, format).writer(target)(lattice, losses)
     try:
         with tempfile.NamedTemporaryFile(
             "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False
@@ -41,6 +54,7 @@ def write_lattice(
         os.replace(file.name, target)
     except OSError as error:
         raise LatticeError(f"{target}: cannot be written: {error.strerror}") from None
+    return tuple(losses.left_out)
 
 
 def _umask() -> int:

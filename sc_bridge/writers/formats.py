@@ -9,23 +9,36 @@ from pathlib import Path
 
 from sc_bridge.errors import LatticeError
 from sc_bridge.lattice import Lattice
+from sc_bridge.readers.options import Losses
 
-Writer = Callable[[Lattice], str]
+Writer = Callable[[Lattice, Losses], str]
 
 
 @dataclass(frozen=True)
 class Format:
-    """One row: where the writer is, imported at its first use, and what its files end in."""
+    """One row: where the writer is, imported at its first use, and what its files end in.
+
+    `as_json` is the writer for files that end in .json, where the format has two notations.
+    """
 
     module: str
     function: str
     suffixes: tuple[str, ...]
+    as_json: str = ""
 
-    def writer(self) -> Writer:
-        return getattr(importlib.import_module(f".{self.module}", __package__), self.function)
+    def writer(self, path: Path) -> Writer:
+        """Import and return the function that writes a file of that name."""
+        in_json = self.as_json and path.name.lower().endswith(".json")
+        function = self.as_json if in_json else self.function
+        return getattr(importlib.import_module(f".{self.module}", __package__), function)
 
 
+# The first row whose suffix fits counts.
 FORMATS: dict[str, Format] = {
+    "pals": Format(
+        "pals", "write_pals", (".pals.yaml", ".yaml", ".yml", ".pals.json"), "write_pals_json"
+    ),
+    "cheetah": Format("cheetah", "write_cheetah", (".cheetah.json",)),
     "xsuite-json": Format("xsuite_json", "write_xsuite_json", (".json",)),
     "madx": Format("madx", "write_madx", (".madx", ".seq")),
 }

@@ -7,10 +7,7 @@ the lattice are those of the deck.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from sc_bridge.errors import LatticeError
 from sc_bridge.expressions import Binary, Call, Expression, Negative, Number, Variable
@@ -20,8 +17,11 @@ from sc_bridge.readers.madx.attributes import TYPES
 from sc_bridge.readers.madx.beam import PARTICLES
 from sc_bridge.readers.madx.commands import COMMANDS
 from sc_bridge.readers.madx.dialect import CONSTANTS, FUNCTIONS
+from sc_bridge.readers.options import Losses
 
-from .madx_elements import OUT, Attributes, Fields
+from .fields import Describer
+from .madx_elements import OUT, Attributes
+from .names import Names
 
 _WORDS = frozenset(
     {"line", "sequence", "endsequence", "macro", "if", "else", "elseif", "while", "call", "exec"}
@@ -32,21 +32,29 @@ _NOT_VARIABLES = _WORDS | CONSTANTS.keys() | FUNCTIONS.keys()
 _NOT_ELEMENTS = _WORDS | TYPES.keys() | COMMANDS.keys()
 
 
-def write_madx(lattice: Lattice) -> str:
+def write_madx(lattice: Lattice, losses: Losses | None = None) -> str:
     """Return a deck that holds the lattice as one sequence.
+
+    Parameters
+    ----------
+    lattice : Lattice
+    losses : Losses, optional
+        What may be left out, and the ledger of it.
 
     Raises
     ------
     LatticeError
         If MAD-X has nothing for a class, a field or a function of the lattice.
     """
-    of_variables, of_elements = _Names(_NOT_VARIABLES), _Names(_NOT_ELEMENTS)
+    of_variables, of_elements = (
+        Names(words, letters=".", fold=str.lower) for words in (_NOT_VARIABLES, _NOT_ELEMENTS)
+    )
     variables = {name: of_variables.give(name) for name in lattice.variables}
     elements = {name: of_elements.give(name) for name in lattice.elements}
     written = [*_variables(lattice, variables), ""]
     if lattice.reference is not None:
         written += [_beam(lattice.reference), ""]
-    writer = _ElementWriter(lattice, variables)
+    writer = _ElementWriter(lattice, variables, losses or Losses())
     for name, record in lattice.elements.items():
         if record.source_type != IMPLICIT_DRIFT:
             written.append(f"{elements[name]}: {writer.definition(record)};")
@@ -54,22 +62,6 @@ def write_madx(lattice: Lattice) -> str:
     written += ["", f"{sequence}: sequence, refer=entry, l={lattice.length!r};"]
     written += _places(lattice, elements)
     return "\n".join([*written, "endsequence;", f"use, sequence={sequence};", ""])
-
-
-class _Names:
-    """Names that MAD-X understands, each given once."""
-
-    def __init__(self, reserved: frozenset[str]) -> None:
-        self._taken: set[str] = set(reserved)
-
-    def give(self, name: str) -> str:
-        valid = re.sub(r"[^\w.]", "_", name.lower(), flags=re.ASCII)
-        if not re.match(r"[a-z]", valid):
-            valid = f"x{valid}"
-        while valid in self._taken:
-            valid += "_"
-        self._taken.add(valid)
-        return valid
 
 
 def _variables(lattice: Lattice, names: Mapping[str, str]) -> Iterator[str]:
@@ -105,43 +97,18 @@ def _places(lattice: Lattice, names: Mapping[str, str]) -> Iterator[str]:
             lengths = [math.fsum(lengths)]
 
 
-@dataclass
 class _ElementWriter:
     """Definitions of elements."""
 
-    lattice: Lattice
-    names: Mapping[str, str]
-
-    def __post_init__(self) -> None:
-        self._driven: dict[str, dict[tuple[str, int | None], Expression]] = {}
-        for (name, field, index), tree in self.lattice.field_expressions.items():
-            self._driven.setdefault(name, {})[field, index] = tree
+    def __init__(self, lattice: Lattice, names: Mapping[str, str], losses: Losses) -> None:
+        self._describer = Describer(lattice, "MAD-X", losses)
+        self._names = names
 
     def definition(self, record: Record) -> str:
         """Return `quadrupole, l=1, k1:=kqf` for a record."""
-        out = OUT.get(record.kind)
-        place = self.lattice.place(record.name)
-        fields = Fields(record, self._trees(record), self.lattice.reference)
-        if out is None:
-            raise LatticeError(f"{place}: MAD-X has nothing for a {record.kind}")
-        type_, attributes = out(fields)
-        for field in fields.left_over():
-            raise LatticeError(
-                f"{place}: {record.kind}.{field} = {record.fields[field]!r} would be lost: a MAD-X "
-                f"{type_} has nothing for it"
-            )
+        type_, attributes = self._describer.describe(record, OUT)
+        place = self._describer.lattice.place(record.name)
         return ", ".join([type_, *self._attributes(attributes, place)])
-
-    def _trees(self, record: Record) -> dict[str, Any]:
-        """Fields with trees in place of numbers."""
-        driven = self._driven.get(record.name, {})
-        trees: dict[str, Any] = {}
-        for field, value in record.fields.items():
-            if isinstance(value, list):
-                trees[field] = [driven.get((field, i), _number(v)) for i, v in enumerate(value)]
-            else:
-                trees[field] = _number(value)
-        return trees | {field: tree for (field, index), tree in driven.items() if index is None}
 
     def _attributes(self, attributes: Attributes, place: str) -> Iterator[str]:
         for key, value in attributes.items():
@@ -149,15 +116,10 @@ class _ElementWriter:
                 yield f"{key}={value}"
             elif isinstance(value, list):
                 if any(tree != ZERO for tree in value):
-                    shown = ", ".join(_text(tree, self.names, place) for tree in value)
+                    shown = ", ".join(_text(tree, self._names, place) for tree in value)
                     yield f"{key}{_sign(*value)}{{{shown}}}"
             elif value != ZERO:
-                yield f"{key}{_sign(value)}{_text(value, self.names, place)}"
-
-
-def _number(value: Any) -> Any:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return Number(float(value)) if is_number else value
+                yield f"{key}{_sign(value)}{_text(value, self._names, place)}"
 
 
 def _sign(*trees: Expression) -> str:

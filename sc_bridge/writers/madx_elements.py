@@ -5,70 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from sc_bridge.expressions import Expression, Number
 from sc_bridge.expressions.algebra import ZERO, add, multiply, negate
-from sc_bridge.lattice import Record, ReferenceFields
+from sc_bridge.lattice import ReferenceFields
 from sc_bridge.readers.madx.attributes import TYPES
+
+from .fields import Fields
 
 Attributes: TypeAlias = dict[str, Expression | list[Expression] | str]
 _MICRO = 1e-6
-# Fields of Xsuite that change nothing, or say what is the default here.
-_BOOKKEEPING = frozenset({"order", "seq"})
-# How Xsuite integrates: MAD-X has its own ways, so that only a choice of physics would be lost.
-_METHODS = frozenset({"model", "integrator", "num_multipole_kicks"})
-_NEUTRAL: tuple[Any, ...] = (None, "", "adaptive", False, 0, 0.0)
-
-
-class Fields:
-    """Fields of a record as trees, taken one by one, none forgotten."""
-
-    def __init__(
-        self, record: Record, trees: dict[str, Any], reference: ReferenceFields | None
-    ) -> None:
-        self.record = record
-        self.reference = reference
-        self._trees = trees
-        self._taken: set[str] = set()
-
-    def __call__(self, field: str) -> Expression:
-        """Tree of a number, 0 where there is none."""
-        value = self._trees.get(field, ZERO)
-        if not isinstance(value, Expression):
-            return ZERO  # left over, and so refused
-        self._taken.add(field)
-        return value
-
-    def items(self, field: str) -> list[Expression]:
-        """Trees of a list."""
-        value = self._trees.get(field, [])
-        if not isinstance(value, list) or not all(isinstance(v, Expression) for v in value):
-            return []
-        self._taken.add(field)
-        return value
-
-    def is_set(self, field: str, value: Any) -> bool:
-        """Whether a field that is no number has this value; it counts as taken then."""
-        same = self.record.fields.get(field) == value
-        if same:
-            self._taken.add(field)
-        return same
-
-    def put_back(self, field: str) -> None:
-        """Let a field count as not taken: its value cannot be said."""
-        self._taken.discard(field)
-
-    def left_over(self) -> list[str]:
-        """Fields that were not taken and are not neutral."""
-        return [
-            field
-            for field, value in self.record.fields.items()
-            if field not in self._taken
-            and field not in _BOOKKEEPING | _METHODS
-            and value not in _NEUTRAL
-            and not (isinstance(value, list) and not any(value))
-        ]
 
 
 def _kept_type(fields: Fields, otherwise: str) -> str:
@@ -107,8 +54,8 @@ def _bend(fields: Fields, type_: str, length: str) -> tuple[str, Attributes]:
     if exit_fint != attributes["fint"]:
         # A zero must be written: without fintx, MAD-X takes fint.
         attributes["fintx"] = "0" if exit_fint == ZERO else exit_fint
-    if exit_hgap != attributes["hgap"]:
-        fields.put_back("edge_exit_hgap")
+    if exit_hgap != attributes["hgap"] and (exit_hgap, exit_fint) != (ZERO, ZERO):
+        fields.lose("edge_exit_hgap")
     attributes |= {"knl": fields.items("knl"), "ksl": fields.items("ksl")}
     attributes["tilt"] = fields("rot_s_rad")
     for side, key in (("entry", "kill_ent_fringe"), ("exit", "kill_exi_fringe")):
@@ -144,7 +91,7 @@ def _multipole(fields: Fields) -> tuple[str, Attributes]:
         "knl": curvature == ZERO and first != ZERO,
     }
     for field in (field for field, is_lost in lost.items() if is_lost):
-        fields.put_back(field)
+        fields.lose(field)
     return "multipole", attributes
 
 
@@ -229,7 +176,7 @@ def _rectangle(fields: Fields, shape: str, *names: str) -> tuple[str, Attributes
     """As `_aperture`; MAD-X's rectangles are symmetric."""
     for axis in "xy":
         if negate(fields(f"min_{axis}")) != fields(f"max_{axis}"):
-            fields.put_back(f"min_{axis}")
+            fields.lose(f"min_{axis}")
     return _aperture(fields, shape, *names)
 
 

@@ -21,6 +21,7 @@ from sc_bridge.expressions import (
     order_of_evaluation,
 )
 from sc_bridge.lattice import Lattice
+from sc_bridge.readers.options import Losses
 
 _DEFAULT_CONFIG = {
     "XTRACK_MULTIPOLE_NO_SYNRAD": True,
@@ -30,8 +31,8 @@ _DEFAULT_CONFIG = {
 }
 
 
-def write_xsuite_json(lattice: Lattice) -> str:
-    """Return the text of a Line in Xsuite JSON.
+def write_xsuite_json(lattice: Lattice, losses: Losses | None = None) -> str:
+    """Return the text of a Line in Xsuite JSON, which loses nothing: `losses` stays as it is.
 
     Raises
     ------
