@@ -58,7 +58,14 @@ def make_turn(bends: str, n: int, grid: int) -> tuple[Any, Any]:
     # optics of the closed form: the same to 2e-9, at a fraction of the time
     optics = scb.periodic_twiss(scb.KickedSequence(sequence.lattice, bend_model="exact"))
     bunch = scb.gaussian(
-        sequence, n, INTENSITY, "2 um", "2 um", sigma_z="15 m", seed=1, twiss=optics
+        sequence,
+        n,
+        INTENSITY,
+        nemitt_x="2 um",
+        nemitt_y="2 um",
+        sigma_z="15 m",
+        seed=1,
+        twiss=optics,
     )
     return sequence, bunch
 

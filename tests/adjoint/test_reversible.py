@@ -28,7 +28,15 @@ def channel(cells: int, intensity: float):
     )
     twiss = scb.Twiss(betx=2.5, alfx=-1.3, bety=1.0, alfy=0.6)
     bunch = scb.gaussian(
-        sequence, 500, intensity, "1 um", "1 um", "1 m", sigma_delta=1e-4, twiss=twiss, seed=2
+        sequence,
+        500,
+        intensity,
+        nemitt_x="1 um",
+        nemitt_y="1 um",
+        sigma_z="1 m",
+        sigma_delta=1e-4,
+        twiss=twiss,
+        seed=2,
     )
     return sequence, bunch
 

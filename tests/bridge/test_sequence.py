@@ -60,7 +60,9 @@ def test_optics_equal_xtrack(psb_lattice, xtrack_ring, bend_model, tolerance):
 
 def test_bunch_tracks_like_xtrack_through_the_ring(psb_lattice, psb_sequence, xtrack_ring):
     sequence = scb.KickedSequence(psb_lattice)
-    bunch = scb.gaussian(psb_sequence, 50, 1e12, "2 um", "2 um", "15 m", seed=3)
+    bunch = scb.gaussian(
+        psb_sequence, 50, 1e12, nemitt_x="2 um", nemitt_y="2 um", sigma_z="15 m", seed=3
+    )
     expected = torch.as_tensor(track_xtrack(xtrack_ring, bunch))
     ours = scb.track(sequence, bunch).coordinates
     # zeta is of 10 m: the last digits of a double
@@ -159,7 +161,7 @@ def test_a_path_is_no_lattice(psb_file):
 
 
 def test_a_name_is_no_strategy(psb_sequence):
-    bunch = scb.gaussian(psb_sequence, 10, 0.0, "2 um", "2 um", "15 m")
+    bunch = scb.gaussian(psb_sequence, 10, 0.0, nemitt_x="2 um", nemitt_y="2 um", sigma_z="15 m")
     with pytest.raises(scb.ScBridgeError, match="must be a strategy"):
         scb.track(psb_sequence, bunch, adjoint="RecordAll")
 
@@ -184,7 +186,7 @@ def test_fields_stay_in_float64_whatever_torch_is_asked(psb_lattice):
 
 
 def test_a_kick_that_is_refused_names_its_place(psb_sequence):
-    bunch = scb.gaussian(psb_sequence, 10, 1e10, "2 um", "2 um", "15 m")
+    bunch = scb.gaussian(psb_sequence, 10, 1e10, nemitt_x="2 um", nemitt_y="2 um", sigma_z="15 m")
     coordinates = bunch.coordinates.clone()
     coordinates[0, 0] = math.nan
     with pytest.raises(scb.SpaceChargeError, match=r"kick 1 in 'd1' at s = 0.442.* m: "):
@@ -194,7 +196,7 @@ def test_a_kick_that_is_refused_names_its_place(psb_sequence):
 def test_tracking_something_else_is_refused(psb_lattice, psb_sequence):
     with pytest.raises(scb.ScBridgeError, match="needs a KickedSequence and a Bunch, got Lattice"):
         scb.track(psb_lattice, None)
-    bunch = scb.gaussian(psb_sequence, 10, 0.0, "2 um", "2 um", "15 m")
+    bunch = scb.gaussian(psb_sequence, 10, 0.0, nemitt_x="2 um", nemitt_y="2 um", sigma_z="15 m")
     with pytest.raises(scb.ScBridgeError, match="must be a strategy"):
         scb.track(psb_sequence, bunch, adjoint=scb.StoreStates)
 
