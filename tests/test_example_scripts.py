@@ -18,6 +18,7 @@ SCRIPTS = {
     "cold_sphere/expansion.py": "radius.png",
     "fodo/matched_beam.py": "envelopes.png",
     "linac/compression.py": "compression.png",
+    "misalignments/find.py": "misalignments.png",
     "retune/retune.py": "search.png",
 }
 
@@ -88,6 +89,41 @@ def test_retuning_by_gradients_finds_the_design_in_few_runs():
     fit = retune["search"](channel, start, gradients=True)
     assert fit.loss < 1e-8
     assert fit.forward == fit.backward < 60
+
+
+def test_the_orbit_does_not_see_space_charge_and_the_shape_does():
+    find = load("misalignments/find.py")
+    truth = np.random.default_rng(1).normal(size=(8, 3)) * find["SIZES"]
+    seen = {}
+    for charge in (0.0, find["INTENSITY"]):
+        machine = find["Line"](100, charge, 12)
+        machine.set(truth)
+        seen[charge] = [reading.detach() for reading in machine.read()]
+    (orbit, tilt), (orbit_charged, tilt_charged) = seen.values()
+    assert torch.allclose(orbit, orbit_charged, rtol=0, atol=1e-12)
+    assert (tilt - tilt_charged).abs().max() > 5 * find["TILT_NOISE"]
+
+
+def test_each_step_towards_the_misalignments_lowers_the_misfit():
+    find = load("misalignments/find.py")
+    truth = np.random.default_rng(1).normal(size=(8, 3)) * find["SIZES"]
+    line = find["Line"](100, find["INTENSITY"], 12)
+    readings = find["measured"](line, truth)
+    line.set(np.zeros((8, 3)))
+    before = line.misfit(readings).item()
+    found = find["search"](line, readings, truth, steps=8)
+    assert found.loss < 0.05 * before
+    assert (found.rms_left[-1, :2] < found.rms_left[0, :2]).all()
+
+
+@pytest.mark.slow
+def test_misalignments_are_found_with_space_charge_in_the_model_and_rolls_only_then():
+    _, found = load("misalignments/find.py")["run"](200, 100)
+    charged, without = found.values()
+    assert charged.loss < 60  # 48 readings, 24 parameters
+    assert (charged.rms_left[-1] < [40e-6, 40e-6, 1e-3]).all()
+    assert without.rms_left[-1, 2] > 5e-3
+    assert without.loss > 100 * charged.loss
 
 
 @pytest.mark.slow

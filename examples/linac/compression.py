@@ -59,6 +59,7 @@ def build(spacing: str, nodes: int) -> scb.KickedSequence:
         scb.read_lattice(HERE / "linac.lte", sequence="LINAC"),
         slicing=scb.MaxSpacing(spacing),
         space_charge=scb.SpaceCharge(grid=(nodes, nodes, nodes)),
+        bend_model="exact",  # one map instead of an integrator of many steps
         reference=scb.reference("electron", kinetic_energy="20 MeV"),
     )
 
@@ -106,6 +107,7 @@ def chicane_r56(sequence: scb.KickedSequence) -> tuple[float, float]:
     """
     chicane = scb.KickedSequence(
         scb.read_lattice(HERE / "linac.lte", sequence="BC"),
+        bend_model="exact",
         reference=scb.reference("electron", kinetic_energy=behind_structures(sequence)[0]),
     )
     t, arc, drift = sequence.knobs["angle"].item(), 0.3, 1.2
