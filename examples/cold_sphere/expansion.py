@@ -67,7 +67,7 @@ def _expansion(length: float, charge: float, radius: float, energy: float) -> tu
     def excess(u: float) -> float:
         return math.sqrt(u * (u - 1.0)) + math.asinh(math.sqrt(u - 1.0)) - length / scale
 
-    return brentq(excess, 1.0 + 1e-12, 1e3), scale
+    return float(brentq(excess, 1.0 + 1e-12, 1e3)), scale  # pyright: ignore[reportArgumentType]
 
 
 def _electron_mass() -> float:
