@@ -38,6 +38,7 @@ _DIMENSIONS = {
     "e": ("a charge", "1 e"),
     "rad": ("an angle", "3 mrad"),
     "deg": ("an angle", "30 deg"),
+    "B": ("a number of bytes", "8 GiB"),
     "V": ("a voltage", "8 kV"),
     "Hz": ("a frequency", "1.3 GHz"),
     "s": ("a time", "20 ns"),
@@ -176,8 +177,14 @@ def _finite(number: float, key: str, value: Any) -> float:
     return number
 
 
+def example_of(unit: str) -> str:
+    """Text that a quantity of this unit may be written as."""
+    return _DIMENSIONS.get(unit, ("", f"1 {unit}"))[1]
+
+
 def _wanted(unit: str) -> str:
-    kind, example = _DIMENSIONS.get(unit, (f"a quantity in {unit}", f"1 {unit}"))
+    kind = _DIMENSIONS.get(unit, (f"a quantity in {unit}",))[0]
+    example = example_of(unit)
     return f"write {kind}, such as {example!r}"
 
 

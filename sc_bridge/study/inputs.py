@@ -68,7 +68,10 @@ class Input:
 
 
 def find_inputs(
-    study: Study, sequence: KickedSequence, names: Sequence[str] | None = None
+    study: Study,
+    sequence: KickedSequence,
+    names: Sequence[str] | None = None,
+    key: str = "derivatives.with_respect_to",
 ) -> tuple[Input, ...]:
     """Find what a study differentiates with respect to; each is made to require gradients.
 
@@ -78,6 +81,8 @@ def find_inputs(
     sequence : KickedSequence
     names : sequence of str, optional
         Instead of those of the study's derivatives.
+    key : str
+        Where the names are from, for messages.
 
     Raises
     ------
@@ -88,7 +93,7 @@ def find_inputs(
     if names is None:
         section = study.model.derivatives
         names = section.with_respect_to if section else ()
-    where = f"{study.path}: derivatives.with_respect_to"
+    where = f"{study.path}: {key}"
     spelt = dict.fromkeys(name for text in names for name in _spell_out(where, sequence, text))
     inputs = tuple(_find(study, where, sequence, name) for name in spelt)
     energies = [wanted.name for wanted in inputs if wanted.section == "reference"]

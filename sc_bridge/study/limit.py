@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from torch import Tensor
 
@@ -12,11 +14,16 @@ from sc_bridge.elements import Bunch
 from ..adjoint import StoreStates
 from ..adjoint.protocol import Adjoint
 from ..errors import ScBridgeError, StudyError
-from ..memory import plan
+from ..memory import Plan, plan
 from ..memory.footprint import peak_resident
 from ..sequence import KickedSequence
-from .building import make_bunch
+from .building import build_sequence, make_bunch
+from .inputs import find_inputs
 from .model import Study
+from .objectives import outputs_of
+
+# Particles of the bunch that a plan takes as an example.
+EXAMPLE = 10
 
 
 @dataclass(frozen=True)
@@ -61,26 +68,11 @@ def decide(
     import torch._dynamo  # noqa: F401
 
     taken = peak_resident()
-    if limit is not None and limit <= taken:
-        raise StudyError(
-            f"{study.path}: memory_limit = {limit:.4g} B: the program alone takes {taken:.4g} B: "
-            "give more"
-        )
-    budget = None if limit is None else limit - taken
-    few = example()
-    try:
-        planned = plan(
-            sequence,
-            few,
-            budget if planned_freely else None,
-            study.model.turns,
-            n_particles=study.model.bunch.n_particles or _number_of(study, sequence),
-            loss=loss,
-            backward=loss is not None,
-            adjoint=None if planned_freely else wanted,
-        )
-    except ScBridgeError as error:
-        raise StudyError(f"{study.path}: memory_limit: {error}") from None
+    budget = _budget(study, taken)
+    planned = _plan(
+        study, sequence, example(), budget if planned_freely else None, loss,
+        None if planned_freely else wanted,
+    )  # fmt: skip
     if budget is not None and planned.peak > budget:
         raise StudyError(
             f"{study.path}: memory_limit: {planned.n_kicks} kicks need {planned.peak:.4g} B with "
@@ -88,6 +80,64 @@ def decide(
             "or a larger limit"
         )
     return Decision(planned.adjoint, taken + planned.peak)
+
+
+def plan_study(study: Study, memory: Any = None) -> Plan:
+    """Predict what a study will need under every strategy, without running it.
+
+    Parameters
+    ----------
+    study : Study
+    memory : str, quantity or float, optional, bytes
+        What the run may take; by default the study's `memory_limit` less what the process has.
+
+    Raises
+    ------
+    ScBridgeError
+        If the study cannot be built, or nothing fits.
+    """
+    import torch._dynamo  # noqa: F401
+
+    sequence = build_sequence(study)
+    inputs = find_inputs(study, sequence)
+    example = make_bunch(study, sequence, inputs, n_particles=EXAMPLE)
+    budget = _budget(study, peak_resident()) if memory is None else memory
+    loss = partial(outputs_of, study) if inputs else None
+    return _plan(study, sequence, example, budget, loss, None)
+
+
+def _budget(study: Study, taken: int) -> float | None:
+    """What a run may take besides the process, bytes; None without a limit."""
+    limit = study.model.memory_limit
+    if limit is not None and limit <= taken:
+        raise StudyError(
+            f"{study.path}: memory_limit = {limit:.4g} B: the program alone takes {taken:.4g} B: "
+            "give more"
+        )
+    return None if limit is None else limit - taken
+
+
+def _plan(
+    study: Study,
+    sequence: KickedSequence,
+    example: Bunch,
+    budget: Any,
+    loss: Callable[[Bunch], Tensor] | None,
+    adjoint: Adjoint | None,
+) -> Plan:
+    try:
+        return plan(
+            sequence,
+            example,
+            budget,
+            study.model.turns,
+            n_particles=study.model.bunch.n_particles or _number_of(study, sequence),
+            loss=loss,
+            backward=loss is not None,
+            adjoint=adjoint,
+        )
+    except ScBridgeError as error:
+        raise StudyError(f"{study.path}: memory_limit: {error}") from None
 
 
 def _number_of(study: Study, sequence: KickedSequence) -> int:

@@ -19,6 +19,7 @@ from .sections import (
     DerivativesSection,
     LatticeSection,
     MonitorSection,
+    OptimiseSection,
     OutputSection,
     ReferenceSection,
     SlicingSection,
@@ -35,7 +36,10 @@ class StudyModel(Section):
     ] = None
     adjoint: Annotated[
         AdjointSection | None,
-        BeforeValidator(lambda value: {"strategy": value} if isinstance(value, str) else value),
+        BeforeValidator(
+            lambda value: {"strategy": value} if isinstance(value, str) else value,
+            str | AdjointSection,
+        ),
         Field(
             description="memory strategy by name, or with its fields: "
             "{ strategy = 'Checkpoint', every = 8 }; 'plan' where there is a memory_limit"
@@ -63,6 +67,9 @@ class StudyModel(Section):
         dict[str, MonitorSection], Field(description="optional, as many as wanted, by name")
     ] = {}
     derivatives: Annotated[DerivativesSection | None, Field(description="optional")] = None
+    optimise: Annotated[
+        OptimiseSection | None, Field(description="optional; for sc-bridge optimise")
+    ] = None
     output: Annotated[OutputSection, Field(description="optional")] = OutputSection()
 
     @model_validator(mode="after")
@@ -80,13 +87,20 @@ class StudyModel(Section):
                     f"monitors.{name}: a monitor's name consists of letters, digits and _, so that "
                     "derivatives can name it"
                 )
-        for text in self.derivatives.of if self.derivatives else ():
-            wanted = parse_objective(text, "derivatives.of").monitors
+        texts = [("derivatives.of", t) for t in (self.derivatives.of if self.derivatives else ())]
+        texts += [("optimise.minimise", self.optimise.minimise)] if self.optimise else []
+        for key, text in texts:
+            wanted = parse_objective(text, key).monitors
             unknown = next((name for name in sorted(wanted) if name not in self.monitors), None)
             if unknown is not None:
                 hint = near(unknown, self.monitors)
-                raise StudyError(f"derivatives.of: {text!r}: no monitor {unknown!r}{hint}")
+                raise StudyError(f"{key}: {text!r}: no monitor {unknown!r}{hint}")
         return self
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of study files."""
+    return StudyModel.model_json_schema(mode="validation")
 
 
 @dataclass(frozen=True)

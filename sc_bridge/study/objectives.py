@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -24,6 +24,9 @@ from ..moments import MOMENTS, moment
 from ..monitors import BunchRecord
 from ..units import product_unit
 from .messages import near
+
+if TYPE_CHECKING:
+    from .model import Study
 
 MONITOR_NAME = re.compile(r"[A-Za-z_]\w*")
 _NAME = re.compile(r"(?:([A-Za-z_]\w*)(?:\[(\d+)\])?\.)?([A-Za-z_]\w*)")
@@ -99,6 +102,19 @@ def parse_objective(text: str, where: str) -> Objective:
     if not expression.variables():
         raise StudyError(f"{where}: {text!r}: names no moment: known are {', '.join(MOMENTS)}")
     return Objective(text, expression, _unit(expression))
+
+
+def objectives_of(study: Study) -> tuple[Objective, ...]:
+    """What a study differentiates."""
+    section = study.model.derivatives
+    return tuple(
+        parse_objective(text, "derivatives.of") for text in (section.of if section else ())
+    )
+
+
+def outputs_of(study: Study, bunch: Bunch, records: Mapping[str, Any] | None = None) -> Tensor:
+    """Values of all that a study differentiates, (n_objectives,)."""
+    return torch.stack([objective.value(bunch, records) for objective in objectives_of(study)])
 
 
 def _variable(name: str) -> Expression:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ..errors import StudyError
-from ..units import parse_quantity, to_si
+from ..units import example_of, parse_quantity, to_si
 
 
 def quantity(unit: str) -> BeforeValidator:
@@ -20,7 +20,10 @@ def quantity(unit: str) -> BeforeValidator:
             return parse_quantity(f"{value}", unit, "")
         return float(to_si(value, unit, ""))
 
-    return BeforeValidator(read)
+    example = example_of(unit)
+    if unit:
+        return BeforeValidator(read, Annotated[str, Field(examples=[example])])
+    return BeforeValidator(read, float | str)
 
 
 def positive(value: float) -> float:
@@ -45,7 +48,9 @@ Pure = Annotated[float, quantity("")]
 
 
 # One text, or a list of them.
-Texts = Annotated[list[str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
+Texts = Annotated[
+    list[str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v, str | list[str])
+]
 
 
 class Section(BaseModel):

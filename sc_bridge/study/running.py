@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -22,13 +21,10 @@ from ..moments import MOMENTS, moment
 from ..monitors import BunchRecord
 from .building import build_sequence, make_bunch, make_monitors
 from .inputs import Input, find_inputs
-from .limit import decide
+from .limit import EXAMPLE, decide
 from .model import Study
-from .objectives import Objective, parse_objective
+from .objectives import Objective, objectives_of, outputs_of
 from .outcome import Derivative, Footprint, Outcome, Progress
-
-# Particles of the bunch that a plan takes as an example.
-_EXAMPLE = 10
 
 TRACED = (
     "sigma_x",
@@ -80,8 +76,8 @@ def run_study(study: Study, progress: Progress = _silent) -> Outcome:
     decision = decide(
         study,
         sequence,
-        partial(make_bunch, study, sequence, inputs, n_particles=_EXAMPLE),
-        partial(_outputs, study) if inputs else None,
+        partial(make_bunch, study, sequence, inputs, n_particles=EXAMPLE),
+        partial(outputs_of, study) if inputs else None,
     )
     start = make_bunch(study, sequence, inputs)
     monitors = make_monitors(study, sequence)
@@ -98,11 +94,11 @@ def run_study(study: Study, progress: Progress = _silent) -> Outcome:
             monitors=monitors,
         )
         end = tracked.bunch
-        outputs = _outputs(study, end, tracked.records) if inputs else None
+        outputs = outputs_of(study, end, tracked.records) if inputs else None
     clock.stage("track")
     final = _final(end)
     progress("backward pass", 0, None)
-    derivatives = _derivatives(_objectives(study), outputs, inputs)
+    derivatives = _derivatives(objectives_of(study), outputs, inputs)
     clock.stage("backward")
     clock.seconds["total"] = sum(clock.seconds.values())
     memory = Footprint(
@@ -157,18 +153,6 @@ def _final(bunch: Bunch) -> dict[str, float]:
     with torch.no_grad():
         values = {name: moment(bunch, name).item() for name in MOMENTS}
         return values | {"n_alive": float(bunch.n_alive)}
-
-
-def _objectives(study: Study) -> tuple[Objective, ...]:
-    section = study.model.derivatives
-    return tuple(
-        parse_objective(text, "derivatives.of") for text in (section.of if section else ())
-    )
-
-
-def _outputs(study: Study, bunch: Bunch, records: Mapping[str, Any] | None = None) -> Tensor:
-    """Values of all objectives, (n_objectives,)."""
-    return torch.stack([objective.value(bunch, records) for objective in _objectives(study)])
 
 
 def _derivatives(

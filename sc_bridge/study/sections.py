@@ -180,7 +180,7 @@ class SlicingSection(Section):
         Field(description="most distance in plasma wavelengths of the bunch"),
     ] = None
     per_element: Annotated[
-        dict[str, Annotated[Any, PlainValidator(_rule)]],
+        dict[str, Annotated[Any, PlainValidator(_rule, int | str)]],
         Field(description="kicks or spacing by name, with wildcards, or class"),
     ] = {}
 
@@ -268,6 +268,27 @@ class AdjointSection(Section):
             raise StudyError(f".{wrong}: {self.strategy} takes {fields}")
         if self.strategy == "Checkpoint" and len(given) != 1:
             raise StudyError(": Checkpoint takes exactly one of every and memory")
+        return self
+
+
+class OptimiseSection(Section):
+    """What `sc-bridge optimise` changes, and what for."""
+
+    minimise: Annotated[
+        str, Field(description="a moment or an expression of moments, as derivatives.of")
+    ]
+    vary: Annotated[
+        dict[str, Annotated[list[float | str], Field(min_length=2, max_length=2)]],
+        Field(min_length=1, description="bounds by knob or field: { kbrqf = [0.74, 0.80] }"),
+    ]
+    max_steps: Annotated[int, Field(ge=1, le=10_000, description="of the optimiser")] = 50
+    tolerance: Annotated[
+        Pure, Positive, Field(description="relative change of the objective at which it stops")
+    ] = 1e-9
+
+    @model_validator(mode="after")
+    def _check_objective(self) -> OptimiseSection:
+        parse_objective(self.minimise, ".minimise")
         return self
 
 

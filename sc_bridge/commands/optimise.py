@@ -1,0 +1,143 @@
+"""`sc-bridge optimise STUDY`: change knobs within bounds until an objective is least."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .terminal import (
+    OK,
+    add_command,
+    add_printing_options,
+    console,
+    memory_in_words,
+    progress_bar,
+)
+
+if TYPE_CHECKING:
+    from ..study.optimising import Optimum, Step
+
+_EXAMPLES = """\
+examples:
+  sc-bridge optimise study.toml      # the study has a section such as
+                                     #   [optimise]
+                                     #   minimise = "sigma_x*sigma_y"
+                                     #   vary = { kbrqf = [0.74, 0.80] }
+  sc-bridge optimise study.toml --json | jq .knobs
+
+After an interruption the same command goes on where it was.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to those of `sc-bridge`."""
+    parser = add_command(
+        commands,
+        "optimise",
+        help="change knobs within bounds until an objective is least",
+        description="Minimise the objective of a study's [optimise] by L-BFGS-B with exact "
+        "gradients, and write optimise.json and the knobs as TOML.",
+        examples=_EXAMPLES,
+    )
+    parser.add_argument("study", type=Path, metavar="STUDY", help="a study file, study.toml")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="default: the study's")
+    add_printing_options(parser, json="print one JSON object instead of tables")
+    parser.set_defaults(execute=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out the command."""
+    from ..files import write_whole
+    from ..study import load_study
+    from ..study.journal import Journal, fingerprint
+    from ..study.optimising import optimise_study
+
+    study = load_study(options.study)
+    folder = options.output or study.output_folder
+    journal = Journal(folder / "optimise.json", fingerprint(study, "optimise"))
+    screen = console()
+    shown = screen.is_terminal and not options.quiet and not options.json
+    if shown and journal.resumed:
+        screen.print(f"going on after {journal.resumed} evaluations of {journal.path}")
+
+    def show(step: Step) -> None:
+        if shown:
+            screen.print(_line(step), highlight=False, markup=False, soft_wrap=True)
+
+    try:
+        with (
+            progress_bar(not shown, "evaluations") as progress,
+            memory_in_words(study.path),
+        ):
+            found = optimise_study(study, journal, progress, show)
+    except KeyboardInterrupt:
+        kept = len(journal.entries)
+        raise KeyboardInterrupt(
+            f"{kept} evaluations kept in {journal.path}: the same command goes on" if kept else ""
+        ) from None
+    journal.write({"complete": True, **_to_dict(found)})
+    write_whole(folder / "optimised_knobs.toml", _toml(found))
+    if options.json:
+        print(json.dumps(_to_dict(found), indent=1))
+    elif not options.quiet:
+        _print(screen, found, folder)
+    return OK
+
+
+def _line(step: Step) -> str:
+    knobs = ", ".join(f"{name} = {value:.9g}" for name, value in step.knobs.items())
+    return f"step {step.number:3d}: {step.value:.9g}, slope {step.slope:.2e}; {knobs}"
+
+
+def _to_dict(found: Optimum) -> dict[str, Any]:
+    return {
+        "minimise": found.objective.text,
+        "unit": found.objective.unit,
+        "start_value": found.start_value,
+        "value": found.value,
+        "value_with_new_grids": found.value_with_new_grids,
+        "start": found.start,
+        "knobs": found.knobs,
+        "units": found.units,
+        "converged": found.converged,
+        "message": found.message,
+        "evaluations": found.evaluations,
+        "steps": [
+            {"value": step.value, "slope": step.slope, "knobs": step.knobs} for step in found.steps
+        ],
+    }
+
+
+def _toml(found: Optimum) -> str:
+    lines = [f"# {found.objective.text} = {found.value!r} {found.objective.unit or ''}".rstrip()]
+    lines += ["[lattice.knobs]"]
+    lines += [f"{json.dumps(name)} = {value!r}" for name, value in found.knobs.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _print(screen: Any, found: Optimum, folder: Path) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="Knobs", title_justify="left")
+    table.add_column("name")
+    for name in ("start", "optimum"):
+        table.add_column(name, justify="right")
+    table.add_column("unit")
+    for name, value in found.knobs.items():
+        unit = found.units[name] or ""
+        table.add_row(name, f"{found.start[name]:.9g}", f"{value:.9g}", unit)
+    screen.print(table)
+    unit = "" if found.objective.unit in (None, "1") else f" {found.objective.unit}"
+    screen.print(
+        Text(
+            f"{found.objective.text}: {found.start_value:.6g}{unit} at the start, "
+            f"{found.value:.6g}{unit} after {len(found.steps)} steps and {found.evaluations} "
+            f"evaluations; {found.value_with_new_grids:.6g}{unit} with grids chosen anew\n"
+            f"{'done' if found.converged else 'not converged'}: {found.message}\n"
+            f"written to {folder}/optimise.json and optimised_knobs.toml"
+        ),
+        soft_wrap=True,
+    )

@@ -1,0 +1,155 @@
+"""Scan: a study's final moments while one knob or one number of the beam goes through values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from ..adjoint import track
+from ..errors import StudyError, UnitError
+from ..sequence import KickedSequence
+from ..units import parse_quantity
+from .building import build_sequence, make_bunch, make_monitors
+from .inputs import Input, find_inputs
+from .journal import Journal
+from .model import Study
+from .objectives import Objective, parse_objective
+from .outcome import Progress
+
+DEFAULT_OF = ("sigma_x", "sigma_y", "nemitt_x", "nemitt_y")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a scan gave.
+
+    `rows` has, for each value, the objectives in their order and the particles alive.
+    """
+
+    name: str
+    unit: str | None
+    of: tuple[Objective, ...]
+    values: tuple[float, ...]
+    rows: tuple[tuple[float, ...], ...]
+
+
+def parse_values(study: Study, found: Input, texts: Sequence[str]) -> tuple[float, ...]:
+    """Read values of an input: knobs as plain numbers, or with the unit that they have.
+
+    Raises
+    ------
+    StudyError
+        If one of them is no number.
+    UnitError
+        If a unit is missing where the study wants one, or is of another dimension.
+    """
+    return tuple(_parse(study, found, text) for text in texts)
+
+
+def find_input(study: Study, sequence: KickedSequence, name: str, key: str) -> Input:
+    """Find one knob, field or number of the beam by its name.
+
+    Raises
+    ------
+    StudyError
+        If it is none, or a wildcard fits several.
+    """
+    inputs = find_inputs(study, sequence, (name,), key)
+    if len(inputs) != 1:
+        fitting = ", ".join(found.name for found in inputs[:8])
+        raise StudyError(f"{study.path}: {key}: {name!r} fits {fitting}: name one")
+    (found,) = inputs
+    return found
+
+
+def scan_study(
+    study: Study,
+    sequence: KickedSequence,
+    found: Input,
+    values: Sequence[float],
+    of: Sequence[str],
+    rematch: bool,
+    journal: Journal,
+    progress: Progress,
+) -> Scan:
+    """Track a study once for every value; what the journal already has is not tracked again.
+
+    The incoming bunch stays that of the study where a knob is scanned, unless `rematch`.
+
+    Raises
+    ------
+    ScBridgeError
+        If the study cannot be run at one of the values; the message names it.
+    """
+    objectives = tuple(parse_objective(text, "--of") for text in of)
+    known = {entry["value"]: tuple(entry["row"]) for entry in journal.entries}
+    with torch.no_grad():
+        bunch = make_bunch(study, sequence)
+        monitors = make_monitors(study, sequence)
+        unknown = {name for o in objectives for name in o.monitors} - monitors.keys()
+        if unknown:
+            raise StudyError(f"{study.path}: --of: no monitor {sorted(unknown)[0]!r}")
+        for index, value in enumerate(values):
+            progress("scanning", index, len(values))
+            if value in known:
+                continue
+            changed = _set(found, value)
+            start = bunch
+            if found.section != "lattice" or rematch:
+                start = make_bunch(study, sequence, (changed,))
+            observer = _watch(progress, index, len(values))
+            tracked = track(
+                sequence, start, observer=observer, turns=study.model.turns, monitors=monitors
+            )
+            row = [float(o.value(tracked.bunch, tracked.records)) for o in objectives]
+            known[value] = (*row, float(tracked.bunch.n_alive))
+            if not all(map(_is_finite, row)):
+                raise StudyError(
+                    f"{study.path}: scan: {found.name} = {value:.9g}: the bunch is no longer "
+                    "finite: leave that value out"
+                )
+            journal.add({"value": value, "row": list(known[value])})
+    rows = tuple(known[value] for value in values)
+    return Scan(found.name, found.unit, objectives, tuple(values), rows)
+
+
+def prepare_scan(study: Study, name: str) -> tuple[KickedSequence, Input]:
+    """Build a study, and find what is to be scanned."""
+    sequence = build_sequence(study)
+    return sequence, find_input(study, sequence, name, "scan")
+
+
+def _watch(progress: Progress, index: int, total: int) -> Callable[[float, Any, int], None]:
+    """Observer that keeps the command interruptible."""
+    return lambda s, bunch, kicks: progress("scanning", index, total)
+
+
+def _set(found: Input, value: float) -> Input:
+    if found.section == "lattice":
+        found.tensor.requires_grad_(False).fill_(value)
+        return found
+    return replace(found, tensor=torch.tensor(value, dtype=torch.float64))
+
+
+def _parse(study: Study, found: Input, text: str) -> float:
+    where = f"{study.path}: scan: {found.name}"
+    try:
+        number = float(text)
+    except ValueError:
+        if found.unit is None:
+            raise StudyError(
+                f"{where} = {text!r}: the lattice does not tell its unit: give a plain number"
+            ) from None
+        return parse_quantity(text, "" if found.unit == "1" else found.unit, where)
+    if found.section != "lattice" and found.unit not in (None, "1"):
+        raise UnitError(f"{where} = {text!r}: the unit is missing: it is measured in {found.unit}")
+    if not _is_finite(number):
+        raise StudyError(f"{where} = {text!r}: must be finite")
+    return number
+
+
+def _is_finite(number: float) -> bool:
+    return abs(number) < float("inf")

@@ -1,0 +1,328 @@
+"""Commands around a study: init, schema, plan, scan, optimise."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+
+import pytest
+
+from sc_bridge import cli
+from sc_bridge.study import load_study, run_study
+from study_texts import PSB, write_study
+
+OPTIMISE = """
+[optimise]
+minimise = "sigma_x*sigma_y"
+vary = { kbrqf = [0.6, 0.9] }
+max_steps = 4
+"""
+# a value that was tracked by another route, with grids of the same size
+SAME = 1e-9
+
+
+@pytest.fixture
+def study(tmp_path):
+    return write_study(tmp_path)
+
+
+@pytest.fixture
+def optimisable(study):
+    study.write_text(study.read_text() + OPTIMISE)
+    return study
+
+
+def run(capsys, *options):
+    assert cli.main([str(option) for option in options]) == cli.OK
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return captured.out
+
+
+def refuses(capsys, *options):
+    """Expect a refusal, and return its one line."""
+    assert cli.main([str(option) for option in options]) == cli.REFUSED
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("sc-bridge: error: ")
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def interrupt_after(monkeypatch, target, calls):
+    """Let a function raise KeyboardInterrupt once it has been called so often; count calls."""
+    module, name = target.rsplit(".", 1)
+    original = getattr(__import__(module, fromlist=[name]), name)
+    seen = []
+
+    def counted(*arguments, **options):
+        if len(seen) == calls:
+            raise KeyboardInterrupt
+        seen.append(1)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(target, counted)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "command", ["run", "plan", "scan", "optimise", "audit", "convert", "init", "schema"]
+)
+def test_every_command_has_help_with_examples(capsys, command):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([command, "--help"])
+    shown = capsys.readouterr().out
+    assert "examples:" in shown
+    assert f"sc-bridge {command}" in shown
+
+
+# ---- schema ------------------------------------------------------------------------------
+
+
+def test_the_schema_has_every_key_with_its_meaning(capsys):
+    schema = json.loads(run(capsys, "schema"))
+    assert set(schema["required"]) == {"lattice", "bunch"}
+    sections = {"top": schema, **schema["$defs"]}
+    assert len(sections) >= 10
+    for section in sections.values():
+        assert section["additionalProperties"] is False
+        for name, field in section["properties"].items():
+            assert field.get("description"), name
+
+
+def test_quantities_are_text_in_the_schema(capsys):
+    definitions = json.loads(run(capsys, "schema"))["$defs"]
+    spacing = definitions["SlicingSection"]["properties"]["max_spacing"]
+    assert {"type": "string", "examples": ["1.5 mm"]} in spacing["anyOf"]
+    intensity = definitions["BunchSection"]["properties"]["intensity"]
+    assert {"type": "number"} in intensity["anyOf"]
+    assert {"type": "string"} in intensity["anyOf"]
+
+
+# ---- plan --------------------------------------------------------------------------------
+
+
+def test_a_plan_names_every_strategy_and_chooses_one(capsys, study):
+    table = run(capsys, "plan", study)
+    assert all(name in table for name in ("StoreStates", "Checkpoint", "Reversible", "chosen"))
+    planned = json.loads(run(capsys, "plan", study, "--memory", "1 GiB", "--json"))
+    assert planned["chosen"] == "StoreStates()"
+    assert planned["n_particles"] == 50
+    assert planned["budget_bytes"] == "1 GiB" or planned["budget_bytes"] == 2**30
+    assert names(study.parent) == ["psb.json", "study.toml"]
+
+
+def test_a_plan_that_cannot_be_is_refused_with_numbers(capsys, study):
+    assert "may take 1 KiB" in refuses(capsys, "plan", study, "--memory", "1 KiB")
+    assert "the unit is missing" in refuses(capsys, "plan", study, "--memory", "1")
+
+
+# ---- init --------------------------------------------------------------------------------
+
+
+def test_init_writes_a_study_that_runs_as_it_is(capsys, study):
+    target = study.parent / "mine.toml"
+    assert f"sc-bridge run {target}" in run(
+        capsys, "init", study.parent / "psb.json", "--study", target
+    )
+    made = load_study(target)
+    assert made.model.lattice.file == ["psb.json"]
+    assert made.model.derivatives.with_respect_to[:2] == ["kbrqd", "kbrqf"]
+    outcome = run_study(load_study(_fewer_particles(target)))
+    assert outcome.sequence.n_kicks > 0
+    assert all(abs(d.value) < float("inf") for d in outcome.derivatives)
+
+
+def _fewer_particles(path):
+    """Make a study small enough for a test, in numbers only."""
+    text = path.read_text().replace("10_000", "50").replace("[32, 32, 32]", "[8, 8, 8]")
+    path.write_text(re.sub(r'max_spacing = "[^"]*"', 'max_spacing = "2 m"', text))
+    return path
+
+
+def test_init_keeps_a_study_that_is_there(capsys, study):
+    before = study.read_text()
+    assert "is there already" in refuses(capsys, "init", PSB, "--study", study)
+    assert study.read_text() == before
+    assert run(capsys, "init", PSB, "--study", study, "--force", "--quiet") == ""
+    assert study.read_text() != before
+
+
+def test_init_asks_for_a_reference_and_remembers_it(capsys, tmp_path):
+    ring = tmp_path / "line.madx"
+    ring.write_text(
+        "q: quadrupole, l=0.5, k1:=kq; kq=0.3; d: drift, l=2; s: sequence, l=5;\n"
+        "q, at=1; q, at=3; endsequence;\n"
+    )
+    target = tmp_path / "s.toml"
+    message = refuses(capsys, "init", ring, "--study", target)
+    assert "states no reference particle: give --reference" in message
+    given = "proton, kinetic_energy = 10 MeV"
+    run(capsys, "init", ring, "--study", target, "--reference", given, "--sequence", "s")
+    made = load_study(target)
+    assert made.model.reference.species == "proton"
+    assert made.model.lattice.line == "s"
+    assert made.model.bunch.twiss is not None  # two focusing quadrupoles are no ring
+    assert run_study(load_study(_fewer_particles(target))).derivatives
+
+
+# ---- scan --------------------------------------------------------------------------------
+
+
+def test_a_scan_has_the_moments_of_single_runs(capsys, study):
+    scanned = json.loads(
+        run(capsys, "scan", study, "bunch.nemitt_x", "--values", "1 um", "2 um", "--json")
+    )
+    assert scanned["values"] == [1e-6, 2e-6]
+    assert scanned["unit"] == "m"
+    expected = run_study(load_study(study)).final["sigma_x"]
+    assert scanned["of"]["sigma_x"]["value"][1] == pytest.approx(expected, rel=SAME)
+    assert names(study.parent / "results") == [
+        "scan_bunch.nemitt_x.csv", "scan_bunch.nemitt_x.json", "scan_bunch.nemitt_x.png",
+    ]  # fmt: skip
+
+
+def test_a_scan_writes_a_table_and_a_picture(capsys, study):
+    ends = ("--from", "0.70", "--to", "0.80", "--steps", "3")
+    out = study.parent / "out"
+    shown = run(
+        capsys, "scan", study, "kbrqf", *ends, "--of", "sigma_x", "log(nemitt_x)", "--output", out
+    )
+    assert "kbrqf [1/m^2]" in shown
+    with (out / "scan_kbrqf.csv").open() as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["kbrqf [1/m^2]", "sigma_x [m]", "log(nemitt_x)", "n_alive"]
+    assert [float(row[0]) for row in rows[1:]] == pytest.approx([0.70, 0.75, 0.80])
+    assert (out / "scan_kbrqf.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_knob_can_be_scanned_with_a_bunch_matched_anew(capsys, study):
+    values = ("--values", "0.7", "0.8", "--json")
+    still = json.loads(run(capsys, "scan", study, "kbrqf", *values))
+    anew = json.loads(run(capsys, "scan", study, "kbrqf", *values, "--rematch"))
+    assert still["of"]["sigma_x"]["value"] != anew["of"]["sigma_x"]["value"]
+
+
+def test_an_interrupted_scan_goes_on_where_it_was(capsys, study, monkeypatch):
+    command = ["scan", str(study), "kbrqf", "--values", "0.7", "0.75", "0.8", "--quiet"]
+    with monkeypatch.context() as patched:
+        interrupt_after(patched, "sc_bridge.study.scanning.track", 2)
+        assert cli.main(command) == cli.INTERRUPTED
+    message = capsys.readouterr().err
+    assert "2 of 3 values kept in" in message
+    assert "the same command goes on" in message
+    assert names(study.parent / "results") == ["scan_kbrqf.json"]
+    with monkeypatch.context() as patched:
+        seen = interrupt_after(patched, "sc_bridge.study.scanning.track", 10)
+        assert cli.main(command) == cli.OK
+    assert len(seen) == 1
+    kept = json.loads((study.parent / "results" / "scan_kbrqf.json").read_text())
+    assert kept["complete"] is True
+    assert kept["values"] == [0.7, 0.75, 0.8]
+
+
+def test_a_scan_of_another_study_starts_again(capsys, study, monkeypatch):
+    command = ["scan", str(study), "kbrqf", "--values", "0.7", "--quiet"]
+    assert cli.main(command) == cli.OK
+    study.write_text(study.read_text().replace("n_particles = 50", "n_particles = 60"))
+    seen = interrupt_after(monkeypatch, "sc_bridge.study.scanning.track", 10)
+    assert cli.main(command) == cli.OK
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["kbrqf"], "give either --values, or --from and --to"),
+        (["kbrqf", "--values", "1", "--from", "1"], "give either --values"),
+        (["kbrqf", "--from", "1", "--to", "2", "--steps", "1"], "--steps 1: must be a number from"),
+        (["kbrqf", "--values", "1", "--steps", "2"], "--steps goes with --from"),
+        (["kbrqf", "--values", "1 m"], "kbrqf = '1 m': has the unit 'm'"),
+        (["kbrqf", "--values", "nan"], "kbrqf = 'nan': must be finite"),
+        (["kbrqf", "--values", "x"], "kbrqf = 'x': is no number with a unit"),
+        (["bunch.nemitt_x", "--values", "1"], "the unit is missing: it is measured in m"),
+        (["kbrq*", "--values", "1"], "'kbrq[*]' fits kbrqd, kbrqf|'kbrq[*]' fits kbrqf, kbrqd"),
+        (["kbrqx", "--values", "1"], "scan: no knob, field or key 'kbrqx': did you mean kbrq"),
+        (["kbrqf", "--values", "0.7", "--of", "sigma"], "--of: expression 'sigma': no moment"),
+        (["kbrqf", "--values", "0.7", "--of", "a.sigma_x"], "--of: no monitor 'a'"),
+    ],
+)
+def test_a_scan_that_means_nothing_is_one_line(capsys, study, options, message):
+    assert re.search(message, refuses(capsys, "scan", study, *options))
+    assert names(study.parent) == ["psb.json", "study.toml"]
+
+
+# ---- optimise ----------------------------------------------------------------------------
+
+
+def test_optimising_lowers_the_objective_within_its_bounds(capsys, optimisable):
+    found = json.loads(run(capsys, "optimise", optimisable, "--json"))
+    assert found["value"] < found["start_value"]
+    assert 0.6 <= found["knobs"]["kbrqf"] <= 0.9
+    assert found["value_with_new_grids"] == pytest.approx(found["value"], rel=0.05)
+    assert found["unit"] == "m^2"
+    assert len(found["steps"]) >= 1
+    folder = optimisable.parent / "results"
+    assert names(folder) == ["optimise.json", "optimised_knobs.toml"]
+    # the optimum is a study's own: its knobs are pasted
+    knobs = (folder / "optimised_knobs.toml").read_text()
+    optimisable.write_text(optimisable.read_text() + knobs)
+    assert load_study(optimisable).model.lattice.knobs == found["knobs"]
+
+
+def test_an_interrupted_optimisation_ends_as_one_that_was_not(capsys, optimisable, monkeypatch):
+    whole = json.loads(
+        run(capsys, "optimise", optimisable, "--json", "--output", optimisable.parent / "whole")
+    )
+    command = ["optimise", str(optimisable), "--json"]
+    with monkeypatch.context() as patched:
+        interrupt_after(patched, "sc_bridge.study.optimising.track", 3)
+        assert cli.main(command) == cli.INTERRUPTED
+    assert "3 evaluations kept in" in capsys.readouterr().err
+    assert names(optimisable.parent / "results") == ["optimise.json"]
+    again = json.loads(run(capsys, *command))
+    assert again == whole
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (OPTIMISE, "", "[optimise] is missing: write minimise and vary"),
+        ("[0.6, 0.9]", "[0.6, 0.7]", "kbrqf is 0.769142734, outside: widen the bounds"),
+        ("[0.6, 0.9]", "[0.9, 0.6]", "optimise.vary.kbrqf = [0.9, 0.6]: the first must be"),
+        ("[0.6, 0.9]", "[0.6]", "optimise.vary.kbrqf = [0.6]: list should have at least 2"),
+        ("kbrqf = [0.6, 0.9]", "kbrqx = [0.6, 0.9]", "optimise.vary: no knob, field or key"),
+        (
+            "kbrqf = [0.6, 0.9]",
+            '"bunch.sigma_z" = ["0.1 m", "2 m"]',
+            "only knobs and fields of the lattice can be varied",
+        ),
+        ('"sigma_x*sigma_y"', '"sigma"', "optimise.minimise: expression 'sigma': no moment"),
+        ('"sigma_x*sigma_y"', '"a.sigma_x"', "optimise.minimise: 'a.sigma_x': no monitor 'a'"),
+    ],
+)
+def test_an_optimisation_that_means_nothing_is_one_line(capsys, optimisable, old, new, message):
+    text = optimisable.read_text()
+    assert old in text
+    optimisable.write_text(text.replace(old, new))
+    assert message in refuses(capsys, "optimise", optimisable)
+    assert names(optimisable.parent) == ["psb.json", "study.toml"]
+
+
+def test_a_file_that_is_no_journal_is_refused(capsys, optimisable):
+    folder = optimisable.parent / "results"
+    folder.mkdir()
+    (folder / "optimise.json").write_text("[1, 2")
+    assert "is not what an interrupted run left" in refuses(capsys, "optimise", optimisable)
+    assert (folder / "optimise.json").read_text() == "[1, 2"
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(capsys, study):
+    (study.parent / "results").write_text("a file")
+    line = refuses(capsys, "scan", study, "kbrqf", "--values", "0.7")
+    assert "cannot be" in line
