@@ -92,13 +92,15 @@ def test_a_bunch_comes_from_a_file(study_of, tmp_path):
     named = '[bunch]\nfile = "start.h5"\n'
     rest = "n_particles = 50\nintensity = 1.6e12\n"
     study = study_of((f"[bunch]\n{rest}{SHAPE}\n", named))
-    assert run_study(study).final == run_study(drawn).final
+    expected = run_study(drawn).final
+    # read in the reference of the study, which rounds
+    assert run_study(study).final == pytest.approx(expected, rel=1e-9, abs=1e-12)
     # fewer particles stand for all; another intensity is spread over them
     study = study_of((f"[bunch]\n{rest}{SHAPE}\n", f"{named}n_particles = 20\nintensity = 1e10\n"))
     few = make_bunch(study, build_sequence(study))
     assert few.n_particles == 20
     assert few.intensity.item() == pytest.approx(1e10)
-    assert torch.equal(few.coordinates, bunch.coordinates[:, :20])
+    assert (few.coordinates - bunch.coordinates[:, :20]).abs().max() < ROUNDOFF
 
 
 # ---- lattice -----------------------------------------------------------------------------
