@@ -20,6 +20,7 @@ SCRIPTS = {
     "linac/compression.py": "compression.png",
     "misalignments/find.py": "misalignments.png",
     "retune/retune.py": "search.png",
+    "tomography/reconstruct.py": "phase_space.png",
 }
 
 
@@ -114,6 +115,25 @@ def test_each_step_towards_the_misalignments_lowers_the_misfit():
     found = find["search"](line, readings, truth, steps=8)
     assert found.loss < 0.05 * before
     assert (found.rms_left[-1, :2] < found.rms_left[0, :2]).all()
+
+
+def test_a_network_learns_from_the_screens_through_the_kicks():
+    found = load("tomography/reconstruct.py")["reconstruct"](12, 300, 1_000, nodes=8)
+    assert found.losses[-1] < 0.8 * found.losses[0]
+
+
+# Of sizes and emittances that twenty pictures of 40 x 40 pixels bring back.
+RECONSTRUCTED = 0.12
+
+
+@pytest.mark.slow
+def test_emittances_and_sizes_come_back_from_the_screens():
+    tomography = load("tomography/reconstruct.py")
+    found = tomography["reconstruct"](300)
+    assert found.losses[-1] < 0.15
+    for name in tomography["QUANTITIES"]:
+        true = getattr(found.truth, name).item()
+        assert getattr(found.bunch, name).item() == pytest.approx(true, rel=RECONSTRUCTED), name
 
 
 @pytest.mark.slow
