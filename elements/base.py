@@ -24,6 +24,8 @@ from .reference import Reference
 Number: TypeAlias = float | Tensor
 Numbers: TypeAlias = Sequence[float] | Tensor
 
+_MOST = 10_000  # kicks of an integrator: each is listed
+
 
 class State(NamedTuple):
     """The six coordinates of a bunch, each (..., n_particles)."""
@@ -260,8 +262,10 @@ class Element(nn.Module):
             raise ElementError(f"{self.label}: {field} {value!r}: must be one of {known}")
 
     def _check_count(self, field: str, value: int) -> None:
-        if value < 0:
-            raise ElementError(f"{self.label}: {field} = {value}: must not be negative")
+        if not 0 <= value <= _MOST:
+            raise ElementError(
+                f"{self.label}: {field} = {value}: must be a whole number from 0 to {_MOST}"
+            )
 
     def _register(self, **fields: Number) -> None:
         """Make each field a float64 parameter."""

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 # A length within this fraction above a multiple of the spacing does not earn another kick.
 _ROUNDING = 1e-9
-# More in one element is a slip of the pen: at a millisecond a kick they would take a quarter hour.
-_MOST_KICKS = 1_000_000
+# More in one element is a slip of the pen; so many slices take ten seconds and half a GiB to make.
+_MOST_KICKS = 50_000
 
 
 class Slicing(Protocol):
@@ -187,7 +187,7 @@ def kicks_at(element: Element, spacing: float) -> int:
     Raises
     ------
     LatticeError
-        If there are more than a million.
+        If there are more than 50 000.
     """
     length = abs(length_of(element))
     if not length <= _MOST_KICKS * spacing:

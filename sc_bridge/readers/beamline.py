@@ -81,7 +81,7 @@ def expand_line(
     counts = _counts(name, lines, place)
     if counts[name] > limit:
         raise LatticeError(
-            f"{place(name)}: {name}: {counts[name]:.3g} places, more than {limit}: "
+            f"{place(name)}: {name}: {min(counts[name], 10**300):.3g} places, more than {limit}: "
             "read a smaller line with sequence="
         )
     result: list[Placed] = []

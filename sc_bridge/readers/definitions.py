@@ -40,7 +40,7 @@ class Definitions:
         ExpressionError
             If a variable is not defined, or the value is not a finite real number.
         """
-        if isinstance(tree, Number):
+        if isinstance(tree, Number) and math.isfinite(tree.value):
             return tree.value
         try:
             for name in order_of_evaluation(self._open, tree.variables()):

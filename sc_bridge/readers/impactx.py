@@ -76,7 +76,7 @@ def _entries(source: Source) -> dict[str, _Entry]:
             found.append((kind, match.start(), match[kind]))
     entries: dict[str, _Entry] = {}
     current: _Entry | None = None
-    for (kind, offset, text), following in zip(found, [*found[1:], None], strict=True):
+    for (kind, offset, text), following in zip(found, [*found[1:], None], strict=False):
         if kind == "equals":
             if text == "+=":
                 raise LatticeError(f"{source.place(offset)}: '+=' is not supported: use '='")

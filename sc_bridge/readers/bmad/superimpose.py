@@ -92,7 +92,9 @@ class Superposition:
         length = self.length(element.name)
         where = start + extent * self._origin(element, "ref_origin") + number.value("offset")
         first = where - length * self._origin(element, "ele_origin")
-        total = math.fsum(self._extent(spot) for spot in self.spots)
+        total = sum(self._extent(spot) for spot in self.spots)
+        if not math.isfinite(total):
+            raise LatticeError(f"{element.place}: {element.name}: superimposed on endless elements")
         if first < -_SAME_PLACE:
             first += total
         if first > total + _SAME_PLACE:
