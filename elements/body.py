@@ -20,6 +20,7 @@ from .base import Number, State
 from .combined import combined_function
 from .drift import exact_flight, expanded_flight
 from .energy import Energy
+from .errors import ElementError
 from .integrators import YOSHIDA_4, YOSHIDA_6, compose, integrate
 from .kicks import Kick
 from .reference import Reference
@@ -29,6 +30,7 @@ from .sector import STRAIGHT, Frame, PolarDrift, SteppedDipole, uniform_field
 # Xsuite aims at a kick every half thousandth of a turn, with its own rounded pi.
 _ANGLE_PER_KICK = 0.5e-3
 _XSUITE_PI = 3.14159
+_MOST_KICKS = 20_000  # ten turns in one bend
 # The closed form of a bend holds up to half a circle; pieces of a radian are far from that.
 _LARGEST_PIECE = 1.0
 
@@ -159,8 +161,15 @@ def _kick_count(field: Field, weight: float, kicks: int) -> int:
         return max(1, math.ceil(kicks * abs(weight)))
     if field.is_straight:
         return 1
-    circumference = 2.0 * _XSUITE_PI / _largest(field.h)
-    return max(1, int(_largest(field.length) * abs(weight) / circumference / _ANGLE_PER_KICK))
+    length, curvature = _largest(field.length) * abs(weight), _largest(field.h)
+    turns = length * curvature / (2.0 * _XSUITE_PI)
+    if not turns <= _MOST_KICKS * _ANGLE_PER_KICK:
+        raise ElementError(
+            f"a bend by {turns:.3g} turns: more than {_MOST_KICKS * _ANGLE_PER_KICK:.3g} take too "
+            "many kicks: correct its angle, or give num_multipole_kicks"
+        )
+    circumference = 2.0 * _XSUITE_PI / curvature
+    return max(1, int(length / circumference / _ANGLE_PER_KICK))
 
 
 def _largest(number: Number) -> float:

@@ -82,15 +82,18 @@ class MagnetBase(Misalignable):
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
         model = self._default_model if self.model == "adaptive" else self.model
-        return track_body(
-            state,
-            reference,
-            self._field(state.x),
-            weight,
-            ALIASES.get(model, model),
-            self._default_integrator if self.integrator == "adaptive" else self.integrator,
-            self.num_multipole_kicks,
-        )
+        try:
+            return track_body(
+                state,
+                reference,
+                self._field(state.x),
+                weight,
+                ALIASES.get(model, model),
+                self._default_integrator if self.integrator == "adaptive" else self.integrator,
+                self.num_multipole_kicks,
+            )
+        except ElementError as error:
+            raise ElementError(f"{self.label}: {error}") from None
 
     def kick(self, state: State, reference: Reference, weight: float) -> State:
         return thin_kick(state, reference, self._field(state.x), weight)

@@ -86,6 +86,8 @@ def _closed_orbit(sequence: KickedSequence) -> Tensor:
         if not bool(residual.isfinite().all()):
             break  # a particle turned round: the orbit has left the machine
         matrix = _differences(turn, orbit, sequence.reference)
+        if not bool(matrix.isfinite().all()):
+            break
         step = torch.linalg.lstsq(torch.eye(4, dtype=torch.float64) - matrix, residual.unsqueeze(1))
         orbit = orbit + torch.cat([step.solution.squeeze(1), torch.zeros(2, dtype=torch.float64)])
     raise LatticeError(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sc_bridge.errors import LatticeError
 
 MAX_PLACES = 2_000_000  # along one line
+MAX_NESTING = 1000  # lines within lines: every place remembers those that it is in
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def expand_line(
     Raises
     ------
     LatticeError
-        If a line contains itself, or the places are more than `limit`; before any is made.
+        If a line contains itself, lines are too deep in each other, or the places are more than
+        `limit`; before any is made.
 
     Examples
     --------
@@ -129,6 +131,10 @@ def _counts(
             circle = " -> ".join([*names[names.index(current) :], current])
             raise LatticeError(f"{place(current)}: a line contains itself: {circle}")
         path[current] = None
+        if len(path) > MAX_NESTING:
+            raise LatticeError(
+                f"{place(current)}: {current}: lines more than {MAX_NESTING} deep in each other"
+            )
         stack.append((current, True))
         stack.extend((used, False) for used in _names(lines[current]) if used in lines)
     return counts

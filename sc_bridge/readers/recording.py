@@ -241,6 +241,7 @@ class Assembly:
     driven: dict[FieldKey, Expression] = field(default_factory=dict)
     _made: dict[tuple[Any, ...], tuple[tuple[str, ...], float]] = field(default_factory=dict)
     _depends: dict[tuple[Any, ...], bool] = field(default_factory=dict)
+    _variants: dict[str, int] = field(default_factory=dict)
 
     def add(
         self, key: tuple[Any, ...], make: Callable[[], Recorder], build: Callable[[Any], None]
@@ -284,10 +285,11 @@ class Assembly:
 
     def _free(self, name: str) -> str:
         """The name, or one beside it for a further variant of the element."""
-        candidate, count = name, 1
+        candidate, count = name, self._variants.get(name, 1)
         while candidate in self.records:
             count += 1
             candidate = f"{name}_{count}"
+        self._variants[name] = count
         return candidate
 
     def lattice_fields(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,7 @@ _SAME_PLACE = 1e-9  # m: rounding of sums of lengths
 _ORIGINS = {"beginning": 0.0, "center": 0.5, "end": 1.0}
 # Fields that are shared by the pieces of an element in proportion to their lengths.
 _SHARED = ("length", "angle", "knl", "ksl", "hxl", "voltage")
-_MOST_PLACES = 200_000  # that superpositions may search, each the whole line
+_MOST_PLACES = 200_000  # that superpositions may go to
 _EMPTY = ("drift", "pipe")
 
 
@@ -34,6 +35,9 @@ class Spot:
 class Superposition:
     """Positions along an expanded line, with elements put in.
 
+    What is put in takes the place of as much drift, so that positions stay; they are kept, and
+    searched by bisection: linear in the number of superpositions.
+
     Parameters
     ----------
     deck : Deck
@@ -45,14 +49,30 @@ class Superposition:
         self.spots = spots
         self._lengths: dict[str, float] = {}
         self._searched = 0
+        self._starts: list[float] = []  # of the spots, m
+        self._by_name: dict[str, list[float]] = {}  # where an element, or its beginning, starts
+        self._total = 0.0
 
     def run(self) -> list[Spot]:
         """Put in every element that is to be superimposed, in the order of the deck."""
-        for element in list(self.deck.elements.values()):
-            flag = element.attributes.get("superimpose")
-            if flag in ("default", "t", "true", ""):
-                self._put_all(element)
+        waiting = [
+            element
+            for element in self.deck.elements.values()
+            if element.attributes.get("superimpose") in ("default", "t", "true", "")
+        ]
+        if waiting:
+            self._measure(waiting[0])
+        for element in waiting:
+            self._put_all(element)
         return self.spots
+
+    def _measure(self, first: BmadElement) -> None:
+        for spot in self.spots:
+            self._starts.append(self._total)
+            self._by_name.setdefault(spot.name, []).append(self._total)
+            self._total += self._extent(spot)
+        if not math.isfinite(self._total):
+            raise LatticeError(f"{first.place}: {first.name}: superimposed on an endless line")
 
     def length(self, name: str) -> float:
         """Length of a whole element along the orbit, m."""
@@ -72,19 +92,15 @@ class Superposition:
             self._put(element, 0.0, 0.0)
             return
         name = str(reference)
-        starts, total = [], 0.0
-        for index, spot in enumerate(self.spots):
-            if spot.name == name and spot.begin == 0.0:
-                starts.append((index, total))
-            total += self._extent(spot)
+        starts = sorted(self._by_name.get(name, ()))
         if not starts:
             self.deck.losses.warn(
                 element.place, f"{element.name}: ref = {name} is not in the line: not superimposed"
             )
-        self._searched += len(starts) * len(self.spots)
-        if self._searched > _MOST_PLACES * 100:
+        self._searched += len(starts)
+        if self._searched > _MOST_PLACES:
             raise LatticeError(f"{element.place}: {element.name}: too many superpositions: refused")
-        for _, start in reversed(starts):  # the last first: places before it stay
+        for start in reversed(starts):
             self._put(element, start, self.length(name))
 
     def _put(self, element: BmadElement, start: float, extent: float) -> None:
@@ -92,15 +108,12 @@ class Superposition:
         length = self.length(element.name)
         where = start + extent * self._origin(element, "ref_origin") + number.value("offset")
         first = where - length * self._origin(element, "ele_origin")
-        total = sum(self._extent(spot) for spot in self.spots)
-        if not math.isfinite(total):
-            raise LatticeError(f"{element.place}: {element.name}: superimposed on endless elements")
         if first < -_SAME_PLACE:
-            first += total
-        if first > total + _SAME_PLACE:
+            first += self._total
+        if not -_SAME_PLACE <= first <= self._total + _SAME_PLACE:
             raise LatticeError(
                 f"{element.place}: {element.name}: superimposed at {first:.9g} m, beyond the "
-                f"{total:.9g} m of the line"
+                f"{self._total:.9g} m of the line"
             )
         begin = self._cut(first, after_markers=length == 0.0)
         end = self._cut(first + length, after_markers=False) if length else begin
@@ -111,8 +124,26 @@ class Superposition:
                 what="an element on top of another that is no drift",
             )  # fmt: skip
             return
-        kept = [spot for spot in covered if not self._extent(spot)]
-        self.spots[begin:end] = [Spot(element.name), *kept]
+        self._exchange(begin, end, Spot(element.name), first)
+
+    def _exchange(self, begin: int, end: int, new: Spot, first: float) -> None:
+        """Put a spot in the place of others; what has no length stays behind it."""
+        placed = list(zip(self.spots[begin:end], self._starts[begin:end], strict=True))
+        kept = [(spot, start) for spot, start in placed if not self._extent(spot)]
+        for spot, start in placed:
+            self._forget(spot, start)
+        behind = first + self._extent(new)
+        self._total = max(self._total, behind)
+        self.spots[begin:end] = [new, *(spot for spot, _ in kept)]
+        self._starts[begin:end] = [first, *(behind for _ in kept)]
+        self._by_name.setdefault(new.name, []).append(first)
+        for spot, _ in kept:
+            self._by_name[spot.name].append(behind)
+
+    def _forget(self, spot: Spot, start: float) -> None:
+        found = self._by_name[spot.name]
+        if spot.begin == 0.0 and start in found:
+            found.remove(start)
 
     def _origin(self, element: BmadElement, key: str) -> float:
         word = str(element.attributes.get(key, "center"))
@@ -122,20 +153,30 @@ class Superposition:
 
     def _cut(self, where: float, after_markers: bool) -> int:
         """Cut what lies at a position, and return the index of what begins there."""
-        position = 0.0
-        for index, spot in enumerate(self.spots):
+        index = max(0, bisect.bisect_left(self._starts, where - _SAME_PLACE) - 1)
+        while index < len(self.spots):
+            spot, position = self.spots[index], self._starts[index]
             extent = self._extent(spot)
             if abs(where - position) <= _SAME_PLACE and (extent > 0.0 or not after_markers):
                 return index
             if position + _SAME_PLACE < where < position + extent - _SAME_PLACE:
-                share = (where - position) / extent
-                share = 1.0 - share if spot.turned else share
-                middle = spot.begin + (spot.end - spot.begin) * share
-                halves = [replace(spot, end=middle), replace(spot, begin=middle)]
-                self.spots[index : index + 1] = halves[::-1] if spot.turned else halves
+                self._halve(index, where, (where - position) / extent)
                 return index + 1
-            position += extent
-        return len(self.spots)
+            index += 1
+        return index
+
+    def _halve(self, index: int, where: float, share: float) -> None:
+        """Cut a spot in two at a share of its extent along the line."""
+        spot, position = self.spots[index], self._starts[index]
+        middle = spot.begin + (spot.end - spot.begin) * (1.0 - share if spot.turned else share)
+        halves = [replace(spot, end=middle), replace(spot, begin=middle)]
+        if spot.turned:
+            halves.reverse()
+            if spot.begin == 0.0:
+                self._forget(spot, position)
+                self._by_name[spot.name].append(where)
+        self.spots[index : index + 1] = halves
+        self._starts.insert(index + 1, where)
 
 
 def take_piece(view: BmadView, spot: Spot) -> None:
