@@ -107,7 +107,7 @@ def parse_quantity(text: str, unit: str, key: str) -> float:
         return _finite(number, key, text)
     if not unit and found not in _FRACTIONS:
         raise UnitError(f"{key} = {shown!r}: has the unit {found!r}: {_wanted(unit)}")
-    quantity = number * _parse_unit(found, unit, key, shown)
+    quantity = registry().Quantity(number, _parse_unit(found, unit, key, shown))
     return _finite(_convert(quantity, found, unit, key, shown), key, text)
 
 
@@ -136,7 +136,14 @@ def _parse_unit(found: str, unit: str, key: str, shown: str) -> Any:
     if unknown is None:
         try:
             return registry().parse_units(found.replace("²", "^2").replace("³", "^3"))
-        except (pint.errors.PintError, ValueError, TypeError, AttributeError):
+        except (
+            pint.errors.PintError,
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ):
             unknown = next((name for name in names if not _known(name)), found)
     raise UnitError(f"{key} = {shown!r}: unknown unit {unknown!r}: {_wanted(unit)}{_hint(unknown)}")
 

@@ -182,3 +182,18 @@ def damaged(draw: st.DrawFn, texts: Sequence[str], pieces: Sequence[str] = PIECE
     """Draw one of several texts, damaged."""
     random = draw(st.randoms(use_true_random=False))
     return damage(random, random.choice(texts), pieces)
+
+
+def damage_bytes(random: Random, data: bytes) -> bytes:
+    """Return a binary file with bytes changed, put in or left out, or its end missing."""
+    begin = random.randrange(len(data) + 1)
+    end = begin + random.choice((1, 4, 8, 100))
+    match random.randrange(5):
+        case 0:
+            return data[:begin]
+        case 1:
+            return data[:begin] + data[end:]
+        case 2:
+            return data[:begin] + bytes(random.choice((0, 255)) for _ in range(8)) + data[end:]
+        case _:
+            return _bytes(random, data)

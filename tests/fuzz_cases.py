@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
 from pathlib import Path
 
 from damage import PIECES
@@ -45,6 +45,20 @@ def _lines(path: Path, *ranges: tuple[int, int]) -> str:
     return "".join(line for begin, end in ranges for line in lines[begin:end])
 
 
+def _statements(path: Path, *starts: int) -> str:
+    """Definitions of elements of elegant near some lines, and a line of them."""
+    lines, found = path.read_text().splitlines(), {}
+    for start in starts:
+        for index in range(start, start + 12):
+            match = re.match(r"(\w+)\s*:\s*\w+\s*,", lines[index])
+            end = index
+            while lines[end].rstrip().endswith("&"):
+                end += 1
+            if match:
+                found[match[1]] = "\n".join(lines[index : end + 1])
+    return "\n".join([*found.values(), f"A: LINE=({','.join(found)})"]) + "\n"
+
+
 # ---- one function a format ------------------------------------------------------------------
 
 
@@ -57,14 +71,18 @@ def _xsuite_json() -> list[Deck]:
     names = sps["line"]["element_names"][:25]
     sps["line"]["element_names"] = names
     sps["line"]["elements"] = {name: sps["line"]["elements"][name] for name in names}
-    variables = sps["line"]["_var_manager"]
-    kept = [entry for entry in variables if any(name in str(entry) for name in names)]
-    sps["line"] |= {"_var_manager": variables[:20] + kept[:20], "composer": None}
+    references = [f"element_refs['{name}']" for name in names]
+    kept = [
+        entry
+        for entry in sps["line"]["_var_manager"]
+        if entry[0].startswith("vars") or any(ref in entry[0] for ref in references)
+    ]
+    sps["line"] |= {"_var_manager": kept[:60], "composer": None}
     return [
         Deck({"ring.json": json.dumps(ring, indent=1)}),
         Deck({"sps.json": json.dumps(sps)}),
         _one("psr.json", PSR / "psr_line_generated.json"),
-        _one("env.json", PSR / "psr_environment_generated.json"),
+        _one("env.json", PSR / "psr_environment_generated.json", sequence="ring1"),
     ]
 
 
@@ -80,9 +98,9 @@ sx: sextupole, l = 0.2, k2 = 3; th: multipole, knl := {0, 0.1, a}, ksl = {1e-3};
 cav: rfcavity, l = 0.5, volt = 1, lag = 0.2, harmon = 1; hk: hkicker, l = 0.1, kick := 1e-4;
 co: collimator, l = 0.2, apertype = ellipse, aperture = {0.02, 0.03}; mk: marker, at = 3;
 dr: drift, l = 0.7; cell: line = (qf, dr, 2*(mb, -arc), qd); arc: line = (dr, sx, th);
-ring: sequence, l = 30, refer = centre; qf, at = 1; mb1: mb, at = 5, from = q2; q2: qd, at = 8;
- cav, at = 12 + a; hk, at = 14; rb1: rb, at = 16; co, at = 18; so, at = 20; endsequence;
-call, file = "more.seq"; seqedit, sequence = ring; install, element = mk1, class = mk, at = 25; endedit;
+ring: sequence, l = 30, refer = centre; qf, at = 1; mb1: mb, at = -3, from = q2; q2: qd, at = 8;
+ cav, at = 11; hk, at = 12 + a; rb1: rb, at = 16; co, at = 18; so, at = 20; endsequence;
+call, file = "more.seq";
 use, sequence = ring; twiss; stop;
 """
 
@@ -90,16 +108,15 @@ use, sequence = ring; twiss; stop;
 def _madx() -> list[Deck]:
     psb = (LATTICES / "psb" / "psb.seq").read_text()
     begin = psb.index("P05ring1: SEQUENCE")
-    part = psb[: psb.index("/*  ") + 9000] + "*/\n" + psb[begin : begin + 3000]
-    sps = _lines(LATTICES / "sps" / "sps_thin.seq", (0, 60))
+    part = psb[: psb.index("PSB SEQUENCES")] + "*/" + psb[begin : begin + 3000]
+    part = part[: part.rindex(";")] + ";endsequence;"
     return [
         Deck({"deck.madx": _MADX, "more.seq": "kq = 0.3; x: marker;"}),
         _one("sis18.lat", LATTICES / "sis18" / "sis18.lat"),
         _one("psr.madx", PSR / "los-alamos-proton-storage-ring.madx"),
         _one("spear3.madx", LATTICES / "spear3" / "spear3.madx"),
         _one("b.madx", LATTICES / "fermilab_booster" / "sbbooster-cooked-rfon.madx"),
-        Deck({"psb.seq": part}),
-        Deck({"sps.seq": sps}),
+        Deck({"psb.seq": part}, "p05ring1"),
     ]
 
 
@@ -134,16 +151,22 @@ RETURN
 
 def _elegant() -> list[Deck]:
     folder = LATTICES / "facet2"
-    pieces = [(i, i + 8) for i in (2, 3262, 3500, 3565, 4280, 4595)]
-    facet = _lines(folder / "FACET2e.lte", *pieces)
+    facet = _statements(folder / "FACET2e.lte", 3262, 3500, 3565, 4280)
     allow = ("CSR", "wake", "space charge", "radiation", "aperture")
     psr = (PSR / "psr_extracted.lte").read_text()
     matrix = (folder / "UM10466.rmat").read_text()
     return [
         Deck({"psr.lte": psr}, "RING1"),
         Deck({"deck.lte": _ELEGANT, "m.rmat": matrix}, allow=allow),
-        Deck({"facet.lte": facet + "\nA: LINE=(C,S1EL)\n"}, "A", allow),
-        Deck({"r.ele": (folder / "FACET2e.ele").read_text(), "FACET2e.lte": psr}, None, allow),
+        Deck({"facet.lte": facet}, "A", allow),
+        Deck(
+            {
+                "r.ele": (folder / "FACET2e.ele").read_text(),
+                "FACET2e.lte": f"{psr}\nMYLINE: LINE=(RING1)\n",
+            },
+            None,
+            allow,
+        ),
     ]
 
 
@@ -305,6 +328,74 @@ def pieces(format: str) -> tuple[str, ...]:
     return (*PIECES, *_OWN_PIECES[format] * 2)
 
 
-def first_decks() -> dict[str, Deck]:
-    """One deck of every format."""
-    return dict(islice(((format, decks(format)[0]) for format in FUZZED), None))
+# ---- studies and bunches -------------------------------------------------------------------
+
+# Most keys that there are; names of files do not matter to the reader of studies.
+STUDY = """
+title = "a study"
+memory_limit = "8 GiB"
+adjoint = { strategy = "Checkpoint", every = 8 }
+dtype = "float64"
+device = "cpu"
+turns = 2
+[lattice]
+file = ["ring.seq", "ring.str"]
+format = "madx"
+line = "ring"
+range = "#s/q1"
+knobs = { kq = 0.2, "k.d" = -1e-3 }
+allow = ["CSR"]
+allow_paths = ["../models"]
+bend_model = "exact"
+[reference]
+mass = "938.272 MeV"
+charge = "1 e"
+momentum = "1.4 GeV/c"
+[bunch]
+distribution = "waterbag"
+n_particles = 10_000
+intensity = 1.6e12
+nemitt_x = "2 um"
+nemitt_y = "2 mm mrad"
+sigma_z = "15 m"
+sigma_delta = 1e-3
+twiss = { betx = "5 m", alfx = 0.1, bety = "6 m" }
+seed = 1
+[space_charge]
+solver = "igf"
+grid = [32, 32, 32]
+shape = "tsc"
+splitting = "yoshida"
+longitudinal = true
+transform = "none"
+[slicing]
+max_spacing = "1 m"
+per_element = { "q*" = 4, Bend = "0.5 m" }
+[monitors.screen]
+at = ["q1", "12.5 m"]
+every_kick = true
+kind = "bunch"
+[derivatives]
+of = ["sigma_x", "log(nemitt_x)", "screen[0].sigma_y / sigma_y"]
+with_respect_to = ["k*", "qf.k1", "bunch.intensity", "reference.momentum"]
+[output]
+folder = "results"
+report = false
+bunches = ["npz"]
+"""
+
+_PARTICLES = json.dumps(
+    {name: [1e-3, 2e-3] for name in ("x", "px", "y", "py", "zeta", "delta", "weight")}
+    | {"state": [1, 1], "mass0": 938272088.0, "q0": 1.0, "p0c": [1e9, 1e9]}
+)
+_ASTRA = "1e-3 0 0.5 0 0 5e6 2.0 -1e-3 1 5\n0 1e-3 1e-3 10.0 0 1e3 0 -1e-3 1 5\n"
+_SDDS = (
+    "SDDS1\n&parameter name=Charge, type=double, units=C &end\n"
+    + "".join(
+        f"&column name={name}, type=double, units={unit} &end\n"
+        for name, unit in dict(x="m", xp='""', y="m", yp='""', t="s", p='"m$be$nc"').items()
+    )
+    + "&data mode=ascii &end\n! page number 1\n1e-9\n2\n"
+    + "1e-3 0 1e-3 0 1e-9 20.0\n0 1e-3 0 1e-3 2e-9 21.0\n"
+)
+BUNCH_TEXTS = {"p.json": _PARTICLES, "gun.ini": _ASTRA, "elegant.sdds": _SDDS}

@@ -8,11 +8,16 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import struct
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from sc_bridge.elements import Bunch, Reference
 from sc_bridge.errors import BunchError, ScBridgeError
@@ -20,6 +25,10 @@ from sc_bridge.units import to_si
 
 from .options import BunchOptions
 
+_DAMAGED = (
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError),
+    *(RuntimeError, TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error),
+)
 _HEAD = 4096  # bytes that tell a format
 _LARGEST_TEXT = 2**30
 
@@ -104,15 +113,30 @@ def read_bunch(
     options = BunchOptions(reference, species, intensity, reference_time)
     row = _format_of(path, format)
     try:
-        return row.read(path, options)
+        with np.errstate(all="ignore"):  # what is not finite is refused
+            return _finite(row.read(path, options))
     except ScBridgeError as error:
         raise BunchError(f"{path}: {error}") from None
     except MemoryError:
         raise BunchError(f"{path}: holds more than memory can: read it in parts") from None
     # libraries tell damage in many ways
-    except (ArithmeticError, AssertionError, LookupError, OSError, TypeError, ValueError) as error:
+    except _DAMAGED as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise BunchError(f"{path}: cannot be read as {row.title}: {reason}") from None
+
+
+def _finite(bunch: Bunch) -> Bunch:
+    """Refuse a bunch of which a living particle is nowhere or counts for nothing definite."""
+    alive = bunch.alive
+    for name, values in (("coordinates", bunch.coordinates), ("weight", bunch.weight)):
+        wrong = ~values.detach().isfinite() & alive
+        if bool(wrong.any()):
+            number = int(wrong.nonzero()[0, -1])
+            raise BunchError(
+                f"{name} of particle {number} = {values[..., number].tolist()}: must be finite, or "
+                "the particle marked as lost"
+            )
+    return bunch
 
 
 def write_bunch(path: str | os.PathLike[str], bunch: Bunch, *, format: str | None = None) -> None:

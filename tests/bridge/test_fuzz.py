@@ -14,12 +14,14 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from damage import NUMBERS, PIECES, damage, damaged
-from fuzz_cases import FUZZED, STUDY, Deck, decks, pieces
+import torch
+from damage import NUMBERS, PIECES, damage, damage_bytes, damaged
+from fuzz_cases import BUNCH_TEXTS, FUZZED, STUDY, Deck, decks, pieces
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sc_bridge.elements import Reference
+from sc_bridge.bunch_files import read_bunch, write_bunch
+from sc_bridge.elements import Bunch, Reference
 from sc_bridge.errors import ScBridgeError
 from sc_bridge.expressions import Dialect, Expression, InfixParser, Variable
 from sc_bridge.expressions.rpn import RpnParser
@@ -28,6 +30,7 @@ from sc_bridge.lattice import Lattice
 from sc_bridge.readers import read_lattice
 from sc_bridge.readers.xsuite_expressions import parse_expression, parse_target
 from sc_bridge.study import load_study
+from sc_bridge.study.objectives import parse_objective
 from sc_bridge.units import parse_quantity
 
 SECONDS = 5.0  # of the processor, for one file
@@ -87,9 +90,7 @@ def read_damaged(folder: Path, format: str, deck: Deck, random: Random) -> Latti
     found: list[Lattice] = []
     with bounded():
         found.append(
-            read_lattice(
-                folder / next(iter(deck.files)), told, deck.sequence, allow=deck.allow
-            )
+            read_lattice(folder / next(iter(deck.files)), told, deck.sequence, allow=deck.allow)
         )
         assert math.isfinite(found[0].length)
     return found[0] if found else None
@@ -126,7 +127,9 @@ def test_what_a_damaged_file_describes_is_built_or_refused(tmp_path, format):
 
 
 @WORDS
-@given(content=damaged([STUDY], (*PIECES, '"""', "[[", "]]", "[bunch]", "2026-01-01", "1_0", "0b1")))
+@given(
+    content=damaged([STUDY], (*PIECES, '"""', "[[", "]]", "[bunch]", "2026-01-01", "1_0", "0b1"))
+)
 def test_a_damaged_study_is_a_study_or_an_error_of_ours(tmp_path, content):
     path = tmp_path / "study.toml"
     path.write_bytes(content)
@@ -144,7 +147,10 @@ QUANTITIES = [
 
 
 @WORDS
-@given(text=damaged(QUANTITIES, (*PIECES, *NUMBERS, *UNITS, " ", "^99", "**-1")), unit=st.sampled_from(UNITS))
+@given(
+    text=damaged(QUANTITIES, (*PIECES, *NUMBERS, *UNITS, " ", "^99", "**-1")),
+    unit=st.sampled_from(UNITS),
+)
 def test_damaged_quantities_are_numbers_or_errors_of_ours(text, unit):
     with bounded():
         assert math.isfinite(parse_quantity(text.decode(errors="replace"), unit, "key"))
@@ -190,3 +196,51 @@ def test_damaged_expressions_of_xsuite_are_trees_or_errors_of_ours(text):
         parse_target(text.decode(errors="replace"), "f")
     with bounded():
         evaluated(parse_expression(text.decode(errors="replace"), "f", str))
+
+
+OBJECTIVES = ["log(nemitt_x) + 2", "screen[0].sigma_y / sigma_y", "sqrt(sigma_x**2 + mean_x**2)"]
+
+
+@WORDS
+@given(
+    text=damaged(OBJECTIVES, (*PIECES, *NUMBERS, "screen.", "[1]", "n_lost", "sigma_x", "**0.3"))
+)
+def test_damaged_objectives_are_read_or_errors_of_ours(text):
+    with bounded():
+        parse_objective(text.decode(errors="replace"), "key")
+
+
+# ---- bunches -----------------------------------------------------------------------------
+
+
+def whole_bunch() -> Bunch:
+    generator = torch.Generator().manual_seed(1)
+    coordinates = 1e-3 * torch.randn(6, 10, generator=generator, dtype=torch.float64)
+    return Bunch(coordinates, PROTON, torch.full((10,), 1e6, dtype=torch.float64))
+
+
+def read_damaged_bunch(path: Path) -> None:
+    with bounded():
+        bunch = read_bunch(path)
+        assert bunch.coordinates[:, bunch.alive].isfinite().all()
+        assert bunch.weight[bunch.alive].isfinite().all()
+
+
+@pytest.mark.parametrize("name", BUNCH_TEXTS)
+@WORDS
+@given(random=st.randoms(use_true_random=False))
+def test_a_damaged_bunch_in_text_is_a_bunch_or_an_error_of_ours(tmp_path, name, random):
+    path = tmp_path / name
+    path.write_bytes(damage(random, BUNCH_TEXTS[name], PIECES))
+    read_damaged_bunch(path)
+
+
+@pytest.mark.parametrize("name", ["bunch.npz", "bunch.h5"])
+@WORDS
+@given(random=st.randoms(use_true_random=False))
+def test_a_damaged_binary_bunch_is_a_bunch_or_an_error_of_ours(tmp_path, name, random):
+    whole = tmp_path / f"whole-{name}"
+    if not whole.exists():
+        write_bunch(whole, whole_bunch())
+    (tmp_path / name).write_bytes(damage_bytes(random, whole.read_bytes()))
+    read_damaged_bunch(tmp_path / name)

@@ -30,7 +30,10 @@ def read_element(view: BmadView) -> None:
         view.emit("Drift", {"length": view("l")})
         return
     view.ignore("is_on")
-    BUILDERS[view.origin.source_type](view)
+    build = BUILDERS.get(view.origin.source_type)
+    if build is None:
+        raise LatticeError(f"{view.place}: {view.origin.source_type!r} is no element of a line")
+    build(view)
     view.misalign()
     view.check_left_over()
 
