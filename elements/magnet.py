@@ -11,6 +11,7 @@ from .base import Number, Numbers, State
 from .body import ALIASES, Field, thin_kick, track_body
 from .edges import FACE_MAPS, Face
 from .energy import Energy
+from .errors import ElementError
 from .integrators import INTEGRATORS
 from .misalignment import Alignment, Misalignable
 from .reference import Reference

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from damage import PIECES
 from pals_decks import OLD_PSR
 from pals_decks import PSR as NEW_PSR
 from reader_cases import LATTICES
@@ -93,8 +92,10 @@ n = 0; while (n < 3) {n = n + 1; e := e2 * n;}
 m(x, yy): macro = {kx = yy; q.x: quadrupole, l = 0.3, k1 := kx;}; exec, m(1, 0.7);
 beam, particle = proton, energy = 1.2; beam->pc = 1.5;
 qf: quadrupole, l = 1, k1 := kq, tilt = 0.1; qd: qf, k1 := -kq; kq = 0.2;
-mb: sbend, l = 2, angle := c/8, e1 = 0.02, fint = 0.5, hgap = 0.02, k1 = 0.01; rb: rbend, l = 1, angle = 0.1;
-sx: sextupole, l = 0.2, k2 = 3; th: multipole, knl := {0, 0.1, a}, ksl = {1e-3}; so: solenoid, l = 1, ks = 0.1;
+mb: sbend, l = 2, angle := c/8, e1 = 0.02, fint = 0.5, hgap = 0.02, k1 = 0.01;
+rb: rbend, l = 1, angle = 0.1;
+sx: sextupole, l = 0.2, k2 = 3; th: multipole, knl := {0, 0.1, a}, ksl = {1e-3};
+so: solenoid, l = 1, ks = 0.1;
 cav: rfcavity, l = 0.5, volt = 1, lag = 0.2, harmon = 1; hk: hkicker, l = 0.1, kick := 1e-4;
 co: collimator, l = 0.2, apertype = ellipse, aperture = {0.02, 0.03}; mk: marker, at = 3;
 dr: drift, l = 0.7; cell: line = (qf, dr, 2*(mb, -arc), qd); arc: line = (dr, sx, th);
@@ -275,127 +276,3 @@ FUZZED = tuple(_DECKS)
 def decks(format: str) -> list[Deck]:
     """Decks of a format, undamaged."""
     return _DECKS[format]()
-
-
-# Pieces of the grammar of each format, put into its files.
-_OWN_PIECES: dict[str, tuple[str, ...]] = {
-    "xsuite-json": (
-        '"__class__": "Bend",', '"element_names": [],', '"Replica"', "vars['a']", "f.sin(",
-        "element_refs['x'].k1", "NaN", "Infinity", '"_expr": "', '{"__class__": "Line"}', "[[]]",
-    ),
-    "madx": (
-        "call, file=x;", ":=", "->", "*1e9", "if (1<2) {", "while (1<2) {", "a: macro = {", "line=(",
-        "endsequence;", "1d400", "999999999*", "/0", "beam->pc", "q1->k1", "l=-1", "at=-5", "at=nan",
-        "exec, m(1,2);", "call, file='deck.madx';", "from=ring", "install,", "sequence,", "refer=exit",
-    ),
-    "elegant": (
-        "&\n", "% 1 sto a\n", "% a = * sto a\n", "#INCLUDE: x.lte\n", "#INCLUDE: deck.lte\n", "USE,",
-        "RETURN\n", "9999999999*", "LINE=(", ": LINE=(A,A)\n", '"1 0 /"', '"-1 sqrt"', "RFCA", "KQUAD",
-        "E1=", "&end", "&run_setup p_central=-1 &end", "&change_particle name=x &end", "L=-1", "= = =",
-    ),
-    "sixtrack": (
-        "NEXT\n", "ENDE\n", "GO", "STRUCTURE INPUT\n", "BLOCK DEFINITIONS\n", "MULTICOL\n", "MULT\n",
-        "D+3", "99999999999999999999", "BLOC1", "11", "12", "-23", "0x1", "SYNC\n", "INITIAL\n",
-    ),
-    "bmad": (
-        "call, file = x\n", "call, file = r.bmad\n", "call, file = $HOME/x\n", "overlay = {", "line = (",
-        "use, ", "[l]", "q1[k1]", "1d400", "::", "999999999*", "superimpose", "ref = d228", "l = -1",
-        "angle = 7", "*[l] = ", "title\n", "lcavity, voltage = 1e6", "girder", "list = (",
-        "x##3[l] = 1\n", "group = {", "offset = -1e9,", "multipass", "field_master = T", "--", "expand_lattice\n",
-    ),
-    "pals": (
-        "&a ", "*a", "<<: ", "!!int ", "!!python/object:os.system ", "repeat: -3", "repeat: 1e9",
-        "direction: -1", "inherit: q1", "kind: ", "line: ", "1e999", "q1>length", "Kn1L: 3",
-        "angle_ref: 7", "---\n", "include: x", "- ", "  ", "? ", "| ", ">\n", "%YAML 9.9\n", "...\n",
-    ),
-    "cheetah": ('"Quadrupole"', '{"k1": [', "NaN", '"root": "x",', "[[1.0]]", '"lattices": {}', "null"),
-    "impactx": (
-        "lattice.elements = ", "lattice.periods = 1e9", "my_constants.a = b\n", "my_constants.b = a\n",
-        ".type = line\n", ".elements = ", ".repeat = 1e9\n", ".reverse = true\n", "geometry.", "FILE = x\n",
-    ),
-    "impactz": (" /\n", "!\n", "1.0d9", "-1", "0 0 0 -99 /\n", "103", "104 ", "1e9 4 20 ", "rfdata", "41"),
-    "ocelot": (
-        "*10**9", "[::-1]", "lambda: 0", "import os\n", "eval(", "x = x\n", "d = Drift(", "l=", "**{}",
-        "f'{d}'", "for i in cell:\n", "0x" + "f" * 300, "1j", "\n    ", "cell, ", "...",
-    ),
-    "jutrack": ("end\n", "for i in 1:10\n", "...", ";", "push!(", "KQUAD(", "len=", "1:10", "[1]", "π"),
-    "impactt": (" /\n", "!\n", "1.0d9", "-1", "0 0 0 -99 4 0 4.0 /\n", "0.5 0 0 1 ", "1e9 0 0 1 2 /\n"),
-}  # fmt: skip
-
-
-def pieces(format: str) -> tuple[str, ...]:
-    """Pieces to put into a file of the format."""
-    return (*PIECES, *_OWN_PIECES[format] * 2)
-
-
-# ---- studies and bunches -------------------------------------------------------------------
-
-# Most keys that there are; names of files do not matter to the reader of studies.
-STUDY = """
-title = "a study"
-memory_limit = "8 GiB"
-adjoint = { strategy = "Checkpoint", every = 8 }
-dtype = "float64"
-device = "cpu"
-turns = 2
-[lattice]
-file = ["ring.seq", "ring.str"]
-format = "madx"
-line = "ring"
-range = "#s/q1"
-knobs = { kq = 0.2, "k.d" = -1e-3 }
-allow = ["CSR"]
-allow_paths = ["../models"]
-bend_model = "exact"
-[reference]
-mass = "938.272 MeV"
-charge = "1 e"
-momentum = "1.4 GeV/c"
-[bunch]
-distribution = "waterbag"
-n_particles = 10_000
-intensity = 1.6e12
-nemitt_x = "2 um"
-nemitt_y = "2 mm mrad"
-sigma_z = "15 m"
-sigma_delta = 1e-3
-twiss = { betx = "5 m", alfx = 0.1, bety = "6 m" }
-seed = 1
-[space_charge]
-solver = "igf"
-grid = [32, 32, 32]
-shape = "tsc"
-splitting = "yoshida"
-longitudinal = true
-transform = "none"
-[slicing]
-max_spacing = "1 m"
-per_element = { "q*" = 4, Bend = "0.5 m" }
-[monitors.screen]
-at = ["q1", "12.5 m"]
-every_kick = true
-kind = "bunch"
-[derivatives]
-of = ["sigma_x", "log(nemitt_x)", "screen[0].sigma_y / sigma_y"]
-with_respect_to = ["k*", "qf.k1", "bunch.intensity", "reference.momentum"]
-[output]
-folder = "results"
-report = false
-bunches = ["npz"]
-"""
-
-_PARTICLES = json.dumps(
-    {name: [1e-3, 2e-3] for name in ("x", "px", "y", "py", "zeta", "delta", "weight")}
-    | {"state": [1, 1], "mass0": 938272088.0, "q0": 1.0, "p0c": [1e9, 1e9]}
-)
-_ASTRA = "1e-3 0 0.5 0 0 5e6 2.0 -1e-3 1 5\n0 1e-3 1e-3 10.0 0 1e3 0 -1e-3 1 5\n"
-_SDDS = (
-    "SDDS1\n&parameter name=Charge, type=double, units=C &end\n"
-    + "".join(
-        f"&column name={name}, type=double, units={unit} &end\n"
-        for name, unit in dict(x="m", xp='""', y="m", yp='""', t="s", p='"m$be$nc"').items()
-    )
-    + "&data mode=ascii &end\n! page number 1\n1e-9\n2\n"
-    + "1e-3 0 1e-3 0 1e-9 20.0\n0 1e-3 0 1e-3 2e-9 21.0\n"
-)
-BUNCH_TEXTS = {"p.json": _PARTICLES, "gun.ini": _ASTRA, "elegant.sdds": _SDDS}

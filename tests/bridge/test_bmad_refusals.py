@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
 import os
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from reader_cases import MUTATIONS, mutate
 
 from sc_bridge.errors import ScBridgeError
 from sc_bridge.lattice import Lattice
@@ -144,49 +138,3 @@ def test_an_aperture_may_be_left_out(read):
     lattice = read(text, allow=["aperture"])
     assert lattice.element_names == ("x",)
     assert lattice.left_out[0].word == "aperture"
-
-
-# ---- mutations -----------------------------------------------------------------------------
-
-SNIPPETS = [
-    "call, file = x\n", "(", ")", "{", "}", ";", ",", ":=", "=", ":", "*1e9", "-", "--", "'", '"',
-    "&\n", "\n", "!", "overlay = {", "line = (", "use, ", "[l]", "q1[k1]", "1d400", "\0", "é", "::",
-    "999999999*", "sqrt(-1)", "/0", "^", "superimpose", "ref = d228", "l = -1", "angle = 7",
-    "*[l] = ", "title\n", "lcavity, voltage = 1e6", "girder", "list = (", "x##3[l] = 1\n",
-    "group = {",
-]  # fmt: skip
-DECK = (
-    "o1: overlay = {qf[b1_gradient]: a}, var = {a}, a = 1.95\nm: marker, superimpose, ref = b36\n"
-    "p(x): line = (x, d45)\nr: line = (p(d45), -p_no, --p_ts, 2*(p_ls))\n"
-)
-
-
-@cache
-def texts() -> list[str]:
-    psr = PSR.read_text()
-    return [psr, psr.replace("use, psr", DECK + "use, r")]
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> str:
-    text = draw(st.sampled_from(texts()))
-    return mutate(draw, text, SNIPPETS)
-
-
-@MUTATIONS
-@given(deck=mutated())
-def test_a_damaged_file_is_a_lattice_or_an_error_of_ours(tmp_path, deck):
-    path = tmp_path / "damaged.bmad"
-    path.write_text(deck)
-    lattice = None
-    with contextlib.suppress(ScBridgeError):
-        lattice = read_lattice(path)
-        assert math.isfinite(lattice.length)
-
-
-def test_the_unmutated_deck_reads(tmp_path):
-    path = tmp_path / "ring.bmad"
-    path.write_text(texts()[1])
-    lattice = read_lattice(path)
-    assert lattice.name == "r"
-    assert lattice.variables["o1[a]"] == 1.95

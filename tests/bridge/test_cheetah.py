@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from reader_cases import FUZZ, LATTICES, MATRIX, damaged, deviation, electron, oracle, read_damaged
+from reader_cases import LATTICES, MATRIX, deviation, electron, oracle
 
 import sc_bridge as scb
 from sc_bridge.errors import LatticeError
@@ -195,9 +194,3 @@ def test_every_class_of_cheetah_is_read_or_refused_by_name():
     }
     unread = {"Element", "Segment", "SpaceChargeKick", "Superimposed", "Undulator"}
     assert classes - unread == set(BUILDERS)
-
-
-@FUZZ
-@given(text=damaged(ARES.read_text()[:6000].rsplit(",\n", 1)[0] + '},\n"lattices": {"ares": []}}'))
-def test_a_damaged_file_is_a_lattice_or_an_error_of_ours(tmp_path, text):
-    read_damaged(tmp_path / "r.json", text, format="cheetah")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import math
 import os
-import shutil
 import time
 from functools import cache
 from pathlib import Path
@@ -15,14 +13,11 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from reader_cases import MUTATIONS, mutate
 
 import sc_bridge as scb
 from sc_bridge.elements import Reference
 from sc_bridge.elements.base import transfer_matrix
-from sc_bridge.errors import LatticeError, ScBridgeError
+from sc_bridge.errors import LatticeError
 from sc_bridge.lattice import Lattice, ReferenceFields
 from sc_bridge.readers import read_lattice
 
@@ -179,46 +174,3 @@ def test_the_psr_has_two_roots_and_its_stores_are_knobs():
     gamma = lattice.expressions["sr_gamma_x"]
     assert gamma.variables() == {"sr_alpha_x", "sr_beta_x"}
     assert lattice.variables["sr_gamma_x"] == pytest.approx((1 + 0.83333504**2) / 6.069332)
-
-
-# ---- mutations -----------------------------------------------------------------------------
-
-SNIPPETS = [
-    "&\n", "(", ")", '"', ",", ":", "=", "-", "% 1 sto a\n", "% a = * sto a\n", "!", "\n", "#",
-    "#INCLUDE: x.lte\n", "USE,", "RETURN\n", "TITLE\n", "9999999999*", "LINE=(", ": LINE=(A,A)\n",
-    '"1 0 /"', '"-1 sqrt"', "1e400", "nan", "\0", "é", "\x0b", "RFCA", "KQUAD", "E1=", "&end",
-    "&run_setup p_central=-1 &end", "&change_particle name=x &end", "p_central = <x>", "L=-1",
-]  # fmt: skip
-
-
-@cache
-def texts() -> dict[str, list[str]]:
-    lines = (FACET.parent / "FACET2e.lte").read_text().splitlines(keepends=True)
-    pieces = [lines[i : i + 8] for i in (2, 3262, 3500, 3565, 4280, 4595)]
-    facet_piece = "".join(line for piece in pieces for line in piece)
-    return {
-        ".lte": [(PSR / "psr_extracted.lte").read_text(), facet_piece + "\nA: LINE=(C,S1EL)\n"],
-        ".ele": [FACET.read_text()],
-    }
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> tuple[str, str]:
-    suffix = draw(st.sampled_from([".lte", ".lte", ".lte", ".ele"]))
-    text = draw(st.sampled_from(texts()[suffix]))
-    text = mutate(draw, text, SNIPPETS)
-    return suffix, text
-
-
-@MUTATIONS
-@given(file=mutated())
-def test_a_damaged_file_is_a_lattice_or_an_error_of_ours(tmp_path, file):
-    suffix, text = file
-    path = tmp_path / f"damaged{suffix}"
-    path.write_text(text)
-    if suffix == ".ele" and not (tmp_path / "FACET2e.lte").exists():
-        shutil.copy(PSR / "psr_extracted.lte", tmp_path / "FACET2e.lte")
-    lattice = None
-    with contextlib.suppress(ScBridgeError):
-        lattice = read_lattice(path, sequence="RING1" if "RING1" in text else None, allow=ALLOWED)
-    assert lattice is None or math.isfinite(lattice.length)

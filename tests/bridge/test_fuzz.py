@@ -16,7 +16,9 @@ from random import Random
 import pytest
 import torch
 from damage import NUMBERS, PIECES, damage, damage_bytes, damaged
-from fuzz_cases import BUNCH_TEXTS, FUZZED, STUDY, Deck, decks, pieces
+from fuzz_cases import FUZZED, Deck, decks
+from fuzz_pieces import pieces
+from fuzz_studies import BUNCH_TEXTS, STUDY
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -141,7 +143,8 @@ def test_a_damaged_study_is_a_study_or_an_error_of_ours(tmp_path, content):
 
 UNITS = ("m", "eV", "eV/c", "eV/c^2", "e", "rad", "deg", "V", "Hz", "s", "B", "")
 QUANTITIES = [
-    "160 MeV", "1.4 GeV/c", "2 mm mrad", "30 deg", "1e-3", "1 / s", "2 um^2", "50 %", "1 m**9", "8 GiB",
+    "160 MeV", "1.4 GeV/c", "2 mm mrad", "30 deg", "1e-3", "1 / s", "2 um^2", "50 %",
+    "1 m**9", "8 GiB",
     "938.27 MeV/c^2", "1 kg m^2 / s^2", "2 π mm mrad", "1 °", "3 degC", "1 dBm", "1 delta_degC",
 ]  # fmt: skip
 

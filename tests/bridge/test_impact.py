@@ -7,17 +7,13 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
 from reader_cases import (
-    FUZZ,
     LATTICES,
     LENGTH,
     MATRIX,
-    damaged,
     deviation,
     map_of,
     oracle,
-    read_damaged,
 )
 
 import sc_bridge as scb
@@ -169,12 +165,6 @@ def test_a_header_that_is_none_is_refused(read):
         read("1 1 1 0 /\n", HEADER.replace("0.1 1.0d9", "0.1 -1.0d9"), format="impactz")
 
 
-@FUZZ
-@given(text=damaged(LINAC.read_text()))
-def test_a_damaged_file_is_a_lattice_or_an_error_of_ours(tmp_path, text):
-    read_damaged(tmp_path / "ImpactZ.in", text, format="impactz", allow=ALLOWED)
-
-
 # ---- IMPACT-T ------------------------------------------------------------------------------
 
 INJECTOR = LATTICES / "facet2" / "impactt" / "ImpactT.in"
@@ -223,11 +213,3 @@ def test_quadrupoles_stand_at_their_places(read):
 def test_what_makes_no_line_is_refused(read, text, message):
     with pytest.raises(LatticeError, match=message):
         read(text + "\n", T_HEADER, format="impactt")
-
-
-@FUZZ
-@given(text=damaged(INJECTOR.read_text()))
-def test_a_damaged_injector_is_a_lattice_or_an_error_of_ours(tmp_path, text):
-    read_damaged(
-        tmp_path / "ImpactT.in", text, format="impactt", allow=("field map", "wake", "overlap")
-    )

@@ -10,17 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
 from reader_cases import (
-    FUZZ,
     LATTICES,
     LENGTH,
     MATRIX,
-    damaged,
     deviation,
     map_of,
     oracle,
-    read_damaged,
 )
 
 import sc_bridge as scb
@@ -334,9 +330,3 @@ def test_every_element_of_impactx_is_read_or_refused_by_name():
     elements = pytest.importorskip("impactx").elements
     classes = {name for name in dir(elements) if hasattr(getattr(elements, name), "to_dict")}
     assert classes - set(BUILDERS) <= set(TYPES.values())
-
-
-@FUZZ
-@given(text=damaged((IOTA / "input_iotalattice_sdep.in").read_text()))
-def test_a_damaged_file_is_a_lattice_or_an_error_of_ours(tmp_path, text):
-    read_damaged(tmp_path / "input.in", text, format="impactx")

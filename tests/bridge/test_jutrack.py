@@ -6,8 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
-from reader_cases import FUZZ, LATTICES, LENGTH, damaged, map_of, oracle, read_damaged
+from reader_cases import LATTICES, LENGTH, map_of, oracle
 
 from sc_bridge.errors import LatticeError, ScBridgeError
 from sc_bridge.readers import read_lattice
@@ -98,9 +97,3 @@ def test_what_is_left_out_by_leave_keeps_its_length(read):
     assert read("X = WIGGLER(len=1.0)\nR = [X]\n", allow=["WIGGLER"]).length == 1.0
     with pytest.raises(LatticeError, match="0 sequences"):
         read("X = DRIFT(len=1.0)\n")
-
-
-@FUZZ
-@given(text=damaged(SPEAR.read_text()))
-def test_a_damaged_file_is_a_lattice_or_an_error_of_ours(tmp_path, text):
-    read_damaged(tmp_path / "ring.jl", text, format="jutrack")

@@ -6,7 +6,6 @@ the library's own elements.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import math
@@ -19,14 +18,10 @@ from typing import Any
 import pytest
 import torch
 import xtrack as xt
-from hypothesis import given
-from hypothesis import strategies as st
-from reader_cases import MUTATIONS, mutate
 
 import sc_bridge as scb
 from oracles import central_difference
 from sc_bridge.elements.base import transfer_matrix
-from sc_bridge.errors import ScBridgeError
 from sc_bridge.lattice import IMPLICIT_DRIFT, Lattice, ReferenceFields
 from sc_bridge.readers import read_lattice
 
@@ -182,38 +177,3 @@ def test_reading_is_quick():
         start = time.process_time()
         read_lattice([LATTICES / file for file in case.files], sequence=case.sequence)
         assert time.process_time() - start < limit
-
-
-# ---- mutations -----------------------------------------------------------------------------
-
-SNIPPETS = [
-    "call, file=x;", "(", ")", "{", "}", ";", ",", ":=", "=", "->", "*1e9", "-", "'", '"', "/*",
-    "if (1<2) {", "while (1<2) {", "a: macro = {", "line=(", "endsequence;", "1d400", "\0", "é",
-    "999999999*", "sqrt(-1)", "/0", "^", "beam->pc", "q1->k1", "l=-1", "at=-5", "angle=7", "at=nan",
-]  # fmt: skip
-
-
-@cache
-def texts() -> list[str]:
-    files = ["sis18/sis18.lat", *PSR, "spear3/spear3.madx"]
-    found = [(LATTICES / file).read_text() for file in files]
-    psb = (LATTICES / PSB[0]).read_text()
-    begin = psb.index("P05ring1: SEQUENCE")
-    return [*found, psb[: psb.index("/*  ") + 9000] + "*/\n" + psb[begin : begin + 3000]]
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> str:
-    text = draw(st.sampled_from(texts()))
-    return mutate(draw, text, SNIPPETS)
-
-
-@MUTATIONS
-@given(deck=mutated())
-def test_a_damaged_file_is_a_lattice_or_an_error_of_ours(tmp_path, deck):
-    path = tmp_path / "damaged.madx"
-    path.write_text(deck)
-    lattice = None
-    with contextlib.suppress(ScBridgeError):
-        lattice = read_lattice(path)
-    assert lattice is None or math.isfinite(lattice.length)

@@ -7,17 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
 from reader_cases import (
-    FUZZ,
     LATTICES,
     LENGTH,
     MATRIX,
-    damaged,
     deviation,
     electron,
     oracle,
-    read_damaged,
 )
 
 import sc_bridge as scb
@@ -188,9 +184,3 @@ def test_what_is_left_out_by_leave_keeps_its_length(read):
     assert lattice.length == 1.0
     lattice = read("a = Aperture(xmax=1.)\ncell=(a,)\n", allow=["aperture"])
     assert [entry.word for entry in lattice.left_out] == ["aperture"]
-
-
-@FUZZ
-@given(text=damaged(ARES.read_text()))
-def test_a_damaged_file_is_a_lattice_or_an_error_of_ours(tmp_path, text):
-    read_damaged(tmp_path / "lattice.py", text, format="ocelot")

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pals_decks import OLD_PSR, PSR
-from reader_cases import MUTATIONS, mutate
 
 from sc_bridge.errors import ScBridgeError
 from sc_bridge.lattice import Lattice
@@ -134,27 +128,3 @@ def test_what_has_no_counterpart_is_refused_unless_allowed(read, case):
     with pytest.raises(ScBridgeError, match=rf"would be lost: allow = \['{word}'\]"):
         read(text)
     assert word in {entry.word for entry in read(text, allow=[word]).left_out}
-
-
-# ---- mutations -----------------------------------------------------------------------------
-
-SNIPPETS = [
-    "{", "}", "[", "]", ":", ",", "- ", "\n", "  ", "&a ", "*a", "<<: ", "!!int ", "'", '"', "#",
-    "repeat: -3", "repeat: 1e9", "direction: -1", "inherit: q1", "kind: ", "line: ", "null",
-    "1e999", "sqrt(-1)", "q1>length", "Kn1L: 3", "angle_ref: 7", "\0", "é", "---\n", "include: x",
-]  # fmt: skip
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> str:
-    text = draw(st.sampled_from([PSR, OLD_PSR]))
-    return mutate(draw, text, SNIPPETS)
-
-
-@MUTATIONS
-@given(document=mutated())
-def test_a_damaged_file_is_a_lattice_or_an_error_of_ours(tmp_path, document):
-    path = tmp_path / "damaged.pals.yaml"
-    path.write_text(document)
-    with contextlib.suppress(ScBridgeError):
-        assert math.isfinite(read_lattice(path).length)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import math
@@ -16,13 +15,10 @@ from typing import Any
 import pytest
 import torch
 import xtrack as xt
-from hypothesis import given
-from hypothesis import strategies as st
-from reader_cases import MUTATIONS, mutate
 
 import sc_bridge as scb
 from sc_bridge.elements import State
-from sc_bridge.errors import LatticeError, ScBridgeError
+from sc_bridge.errors import LatticeError
 from sc_bridge.lattice import Lattice, Record
 from sc_bridge.readers import read_lattice
 
@@ -312,41 +308,3 @@ def test_what_has_no_counterpart_is_refused_unless_it_is_allowed(read, single, m
         read(fort2(single), fort3(more))
     lattice = read(fort2(single), fort3(more), allow=[word])
     assert [entry.word for entry in lattice.left_out] == [word]
-
-
-# ---- mutations -----------------------------------------------------------------------------
-
-SNIPPETS = [
-    "NEXT\n", "ENDE\n", "/", "\n", " ", "GO", "STRUCTURE INPUT\n", "BLOCK DEFINITIONS\n",
-    "MULTICOL\n", "MULT\n", "1e400", "nan", "-", "D+3", "99999999999999999999", "\0", "é", "\x0c",
-    "BLOC1", "11", "12", "-23", "0x1",
-]  # fmt: skip
-
-
-@cache
-def texts() -> dict[str, str]:
-    lines = (HLLHC / "fort.2").read_text().splitlines(keepends=True)
-    geometry = "".join([*lines[:80], *lines[954:980], *lines[1279:1330], "NEXT\n"])
-    general = "".join((HLLHC / "fort.3").read_text().splitlines(keepends=True)[:40]) + "NEXT\n"
-    return {"fort.2": geometry, "fort.3": general}
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> tuple[str, str]:
-    name = draw(st.sampled_from(["fort.2", "fort.2", "fort.3"]))
-    text = texts()[name]
-    text = mutate(draw, text, SNIPPETS)
-    return name, text
-
-
-@MUTATIONS
-@given(file=mutated())
-def test_a_damaged_file_is_a_lattice_or_an_error_of_ours(tmp_path, file):
-    name, text = file
-    (tmp_path / name).write_text(text)
-    if name == "fort.3":
-        (tmp_path / "fort.2").write_text(texts()["fort.2"])
-    lattice = None
-    with contextlib.suppress(ScBridgeError):
-        lattice = read_lattice(tmp_path / name, allow=["beam-beam"])
-    assert lattice is None or math.isfinite(lattice.length)
