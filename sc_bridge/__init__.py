@@ -35,6 +35,7 @@ from .errors import UnitError as UnitError
 from .lattice import Lattice as Lattice
 from .monitors import BunchMonitor as BunchMonitor
 from .monitors import MomentsMonitor as MomentsMonitor
+from .pictures import plot as plot
 from .readers import read_lattice as read_lattice
 from .sequence import KickedSequence as KickedSequence
 from .slicing import KicksPerElement as KicksPerElement

@@ -5,27 +5,37 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+from sc_bridge.elements import Bunch
 
 from .errors import StudyError
-from .moments import MOMENTS
+from .monitors import BunchRecord, MomentsRecord
 from .study import Outcome
+from .tables import columns_of, unit_of, write_moments
 
 RESULTS = "results.json"
-BUNCH = "bunch_final.h5"
+MOMENTS_TABLE = "moments.csv"
 PICTURE = "envelopes.png"
+REPORT = "report.html"
+_SUFFIXES = {"openpmd": "h5", "npz": "npz"}
+# What a run may have written, and a later one may therefore remove.
+_OURS = re.compile(r"(bunch|moments)[^/\\\0]*\.(h5|npz|csv)|envelopes\.png|report\.html")
 
 
 def to_dict(outcome: Outcome) -> dict[str, Any]:
     """Return the results of a run as plain values, for JSON."""
     return {
-        "final": {name: _quantity(value, _unit(name)) for name, value in outcome.final.items()},
+        "final": {name: _quantity(value, unit_of(name)) for name, value in outcome.final.items()},
         "derivatives": _derivatives(outcome),
         "kicks": outcome.sequence.n_kicks,
         "audit": outcome.audit.to_dict(),
@@ -37,9 +47,14 @@ def to_dict(outcome: Outcome) -> dict[str, Any]:
         },
         "seconds": outcome.seconds,
         "along_s": {
-            name: {"value": values, "unit": "m" if name == "s" else MOMENTS[name]}
+            name: {"value": values, "unit": unit_of(name)}
             for name, values in outcome.along_s.items()
         },
+        "losses": [asdict(loss) for loss in outcome.losses],
+        "monitors": {name: _record(record) for name, record in outcome.monitors.items()},
+        "left_out": [asdict(entry) for entry in outcome.sequence.lattice.left_out],
+        "warnings": list(outcome.sequence.lattice.warnings),
+        "seed": outcome.study.model.bunch.seed,
         "versions": versions(),
         "study": {"file": outcome.study.path.name, **outcome.study.raw},
     }
@@ -48,7 +63,7 @@ def to_dict(outcome: Outcome) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Versions of what numbers depend on."""
     found = {"python": platform.python_version()}
-    for name in ("sc-bridge", "torch", "numpy"):
+    for name in ("sc-bridge", "torch", "numpy", "openpmd-beamphysics", "xtrack"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -67,31 +82,86 @@ class Output:
         self.folder = folder
         self._working = working
 
-    def write(self, outcome: Outcome) -> None:
-        """Write results, final bunch and picture.
+    def write(self, outcome: Outcome) -> tuple[str, ...]:
+        """Write all files of a run and return their names, `results.json` last.
 
         Raises
         ------
         StudyError
             If the disk refuses; the folder is then as it was.
         """
-        from .bunch_files import write_bunch
-        from .plot import save_envelopes
-
         try:
-            write_bunch(self._working / BUNCH, outcome.bunch)
-            save_envelopes(self._working / PICTURE, outcome)
-            text = json.dumps(to_dict(outcome), indent=1, allow_nan=False)
-            (self._working / RESULTS).write_text(text + "\n", encoding="utf-8")
-            self._publish()
+            names = tuple(self._write_all(outcome))
+            self._publish(names)
         except OSError as error:
             raise _refusal(self.folder, error) from None
+        return names
 
-    def _publish(self) -> None:
+    def _write_all(self, outcome: Outcome) -> list[str]:
+        """Write everything into the working folder."""
+        from .bunch_files import write_bunch
+        from .pictures.figures import save_envelopes
+
+        names: list[str] = [MOMENTS_TABLE]
+        write_moments(self._working / MOMENTS_TABLE, outcome.along_s)
+        for stem, bunch in bunches_of(outcome).items():
+            for format in outcome.study.model.output.bunches:
+                names.append(f"{stem}.{_SUFFIXES[format]}")
+                write_bunch(self._working / names[-1], bunch, format=format)
+        for name, record in outcome.monitors.items():
+            if isinstance(record, MomentsRecord):
+                names.append(f"moments_{file_name(name)}.csv")
+                write_moments(self._working / names[-1], columns_of(record))
+        names.append(PICTURE)
+        save_envelopes(self._working / PICTURE, outcome)
+        if outcome.study.model.output.report:
+            from .report.page import report_page
+
+            page = report_page(outcome, versions(), (*names, RESULTS))
+            names.append(REPORT)
+            (self._working / REPORT).write_text(page, encoding="utf-8")
+        names.append(RESULTS)
+        content = {**to_dict(outcome), "files": names}
+        text = json.dumps(content, indent=1, allow_nan=False)
+        (self._working / RESULTS).write_text(text + "\n", encoding="utf-8")
+        return names
+
+    def _publish(self, names: tuple[str, ...]) -> None:
+        """Put the files in place; without `results.json` a folder holds no whole run."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        before = self._files_before()
         (self.folder / RESULTS).unlink(missing_ok=True)
-        for name in (BUNCH, PICTURE, RESULTS):
+        for name in before - set(names):
+            (self.folder / name).unlink(missing_ok=True)
+        for name in names:
             os.replace(self._working / name, self.folder / name)
+
+    def _files_before(self) -> set[str]:
+        """Files of an earlier run in this folder, as its own `results.json` lists them."""
+        try:
+            content = json.loads((self.folder / RESULTS).read_text(encoding="utf-8"))
+            listed = content["files"]
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            return set()
+        names = listed if isinstance(listed, list) else []
+        return {name for name in names if isinstance(name, str) and _OURS.fullmatch(name)}
+
+
+def bunches_of(outcome: Outcome) -> dict[str, Bunch]:
+    """Return the bunches that a run writes, by the stems of their files."""
+    found = {"bunch_final": outcome.bunch}
+    for name, record in outcome.monitors.items():
+        if isinstance(record, BunchRecord):
+            stem = f"bunch_{file_name(name)}"
+            numbered = len(record) > 1
+            for number, bunch in enumerate(record, start=1):
+                found[f"{stem}_{number:04d}" if numbered else stem] = bunch
+    return found
+
+
+def file_name(name: str) -> str:
+    """Return the name of a monitor as a part of a file's name, whatever it holds."""
+    return quote(name, safe=" ()+,=@")
 
 
 @contextmanager
@@ -134,8 +204,16 @@ def _predicted(peak: int | None) -> dict[str, Any]:
     return {} if peak is None else {"predicted_peak_resident": _quantity(peak, "B")}
 
 
-def _unit(name: str) -> str:
-    return MOMENTS.get(name, "1")
+def _record(record: Any) -> dict[str, Any]:
+    """What a monitor recorded: moments as in `along_s`, or where the bunches are."""
+    if isinstance(record, MomentsRecord):
+        columns = columns_of(record)
+        return {key: {"value": v, "unit": unit_of(key)} for key, v in columns.items()}
+    return {"s": _quantities(record.s, "m"), "turn": _quantities(record.turn, "1")}
+
+
+def _quantities(values: Any, unit: str) -> dict[str, Any]:
+    return {"value": values.tolist(), "unit": unit}
 
 
 def _quantity(value: float, unit: str) -> dict[str, Any]:

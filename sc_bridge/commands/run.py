@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     """Carry out the command."""
     # all that takes long to import, before anything is created
     from .. import study as studies
-    from ..report import print_report
+    from ..report.printed import print_report
     from ..results import output_folder, to_dict
 
     study = studies.load_study(options.study)

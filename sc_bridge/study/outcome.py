@@ -53,6 +53,8 @@ class Outcome:
     sequence : KickedSequence
         As it was tracked.
     audit : Audit
+    start : Bunch
+        As it began, without gradients.
     bunch : Bunch
         At the end, without gradients.
     final : dict of str to float
@@ -73,6 +75,7 @@ class Outcome:
     study: Study
     sequence: KickedSequence
     audit: Audit
+    start: Bunch
     bunch: Bunch
     final: dict[str, float]
     derivatives: tuple[Derivative, ...]

@@ -108,6 +108,7 @@ def run_study(study: Study, progress: Progress = _silent) -> Outcome:
         study,
         sequence,
         audit,
+        start.detach(),
         end.detach(),
         final,
         derivatives,

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .moments import MOMENTS
-from .study import Derivative, Outcome
+from ..moments import MOMENTS
+from ..study import Derivative, Outcome
 
 # Unit -> (factor, unit to show).
 _SHOWN = {"m": (1e3, "mm"), "B": (1 / 2**20, "MiB")}

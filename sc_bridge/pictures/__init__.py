@@ -1,0 +1,3 @@
+"""Pictures of lattices and bunches; matplotlib is imported at their first use."""
+
+from .figures import plot as plot

@@ -1,0 +1,1 @@
+"""Reports of a run: tables for terminals, and one page of HTML."""

@@ -1,0 +1,137 @@
+"""The report of a run: one page of HTML that needs nothing else, not even a network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from ..moments import MOMENTS, moment
+from ..monitors import BunchRecord
+from ..pictures.synoptic import SHAPES, magnets
+from ..study import Outcome
+from .along import drawings
+from .phase_space import phase_spaces
+from .scales import suited_unit
+from .sensitivities import largest, relative
+
+_MOMENTS_SHOWN = ("intensity", "mean_x", "mean_y", *(n for n in MOMENTS if n.startswith("sigma_")))
+_MOMENTS_SHOWN += tuple(n for n in MOMENTS if n.startswith("nemitt_"))
+_MOST_ROWS = 200  # of a list; the rest is in results.json
+
+
+def report_page(
+    outcome: Outcome, versions: Mapping[str, str], written: Sequence[str] = ()
+) -> str:
+    """Return the report of a run as HTML.
+
+    Parameters
+    ----------
+    outcome : Outcome
+    versions : mapping of str to str
+    written : sequence of str
+        Names of the files that the run wrote beside the report.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters.update(number=_number, bytes=_bytes)
+    folder = files(__package__)
+    template = environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
+    found = {magnet.kind for magnet in magnets(outcome.sequence)}
+    sensitivities = largest(outcome)
+    lattice = outcome.sequence.lattice
+    return template.render(
+        style=(folder / "page.css").read_text(encoding="utf-8"),
+        title=outcome.study.model.title or outcome.study.path.name,
+        study=outcome.study.path.name,
+        outcome=outcome,
+        lattice=lattice,
+        tiles=list(_tiles(outcome)),
+        along=drawings(outcome),
+        kinds=[kind for kind in SHAPES if kind in found],
+        spaces=list(phase_spaces(outcome.start, outcome.bunch)),
+        bars=sensitivities,
+        longest=max((abs(entry.relative) for entry in sensitivities), default=1.0),
+        derivatives=[(entry, relative(outcome, entry)) for entry in outcome.derivatives],
+        moments=list(_moments(outcome)),
+        losses=sorted(outcome.losses, key=lambda loss: -loss.n_particles)[:_MOST_ROWS],
+        memory=_memory(outcome),
+        monitors=[
+            (name, "bunch" if isinstance(record, BunchRecord) else "moments", len(record.s))
+            for name, record in outcome.monitors.items()
+        ],
+        parameters=list(_flat(outcome.study.raw)),
+        most=_MOST_ROWS,
+        versions=versions,
+        written=written,
+    )
+
+
+def _tiles(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
+    """Yield what one wants to know first: (name, value, remark)."""
+    turns = outcome.study.model.turns
+    yield "Length", _with_unit(outcome.sequence.length, "m"), "" if turns == 1 else f"{turns} turns"
+    yield "Space-charge kicks", f"{outcome.sequence.n_kicks * turns}", ""
+    alive, all_of = int(outcome.final["n_alive"]), outcome.bunch.n_particles
+    lost = "none lost" if alive == all_of else f"{all_of - alive} lost"
+    yield "Macroparticles", f"{alive}", lost
+    for plane in ("x", "y"):
+        first = outcome.along_s[f"nemitt_{plane}"][0]
+        last = outcome.final[f"nemitt_{plane}"]
+        change = f"{100 * (last / first - 1):+.3g} %".replace("-", "−") if first else ""
+        yield f"Norm. emittance {plane}", _with_unit(last, "m"), change
+    yield "Time", f"{outcome.seconds['total']:.3g} s", ""
+
+
+def _moments(outcome: Outcome) -> Iterator[tuple[str, str, str, str]]:
+    """Yield (name, start, end, unit) in a unit that suits both."""
+    for name in _MOMENTS_SHOWN:
+        values = [moment(outcome.start, name).item(), outcome.final[name]]
+        if name == "intensity":
+            yield name, *(f"{value:.6g}" for value in values), ""
+            continue
+        factor, unit = suited_unit(values, MOMENTS[name])
+        shown = (_number(value * factor) for value in values)
+        yield name, *shown, "" if unit == "1" else unit
+
+
+def _memory(outcome: Outcome) -> list[tuple[str, int, float]]:
+    """Rows (name, bytes, part of the longest bar)."""
+    memory = outcome.memory
+    rows = [
+        ("peak of the process, predicted", memory.predicted_peak),
+        ("peak of the process, measured", memory.peak_resident),
+        ("kept for the backward pass", memory.saved_for_backward),
+    ]
+    known = [(name, count) for name, count in rows if count is not None]
+    longest = max(1, *(count for _, count in known))
+    return [(name, count, count / longest) for name, count in known]
+
+
+def _flat(content: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every key of a study with its value."""
+    if isinstance(content, Mapping) and content:
+        for name, value in content.items():
+            yield from _flat(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(content, list):
+        yield key, ", ".join(map(str, content))
+    else:
+        yield key, str(content)
+
+
+def _with_unit(value: float, unit: str) -> str:
+    factor, name = suited_unit([value], unit)
+    return f"{value * factor:.4g} {name}".replace("-", "−")
+
+
+def _number(value: float) -> str:
+    return f"{value:.5g}".replace("-", "−") if math.isfinite(value) else "not finite"
+
+
+def _bytes(count: int) -> str:
+    for size, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if count >= size:
+            return f"{count / size:.3g} {name}"
+    return f"{count} B"

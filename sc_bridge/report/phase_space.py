@@ -1,0 +1,137 @@
+"""Phase space at the start and at the end, on the same axes."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from sc_bridge.elements import Bunch
+
+from ..pictures.figures import living
+from .scales import Scale, suited_unit
+
+_PLANES = (("x", "m", "px", "1"), ("y", "m", "py", "1"), ("zeta", "m", "delta", "1"))
+_GREEK = {"zeta": "ζ", "delta": "δ"}
+_SIZE, _BINS = 200.0, 100
+_FEW = 400  # particles that are drawn one by one
+_BLUE = (0x3D, 0x7D, 0xCA)
+
+
+@dataclass(frozen=True)
+class PhaseSpace:
+    """One picture, and what stands around it."""
+
+    plane: str
+    when: str
+    across: str
+    up: str
+    low: tuple[str, str]
+    high: tuple[str, str]
+    text: str
+    drawing: Markup
+
+
+def phase_spaces(start: Bunch, end: Bunch) -> Iterator[PhaseSpace]:
+    """Yield start and end of every plane; lost particles are left out."""
+    for across, unit, up, unit_up in _PLANES:
+        x_axis = _Axis.of(across, unit, start, end)
+        y_axis = _Axis.of(up, unit_up, start, end)
+        for when, bunch in (("start", start), ("end", end)):
+            x, y = living(bunch, across) * x_axis.factor, living(bunch, up) * y_axis.factor
+            yield PhaseSpace(
+                plane=f"{x_axis.name} – {y_axis.name}",
+                when=when,
+                across=x_axis.label,
+                up=y_axis.label,
+                low=(_short(x_axis.low), _short(y_axis.low)),
+                high=(_short(x_axis.high), _short(y_axis.high)),
+                text=f"{across} and {up} of {len(x)} living particles at the {when}",
+                drawing=_drawing(x, y, x_axis, y_axis),
+            )
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """One coordinate: its name, unit and limits, the same at the start and at the end."""
+
+    name: str
+    unit: str
+    factor: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, coordinate: str, unit: str, *bunches: Bunch) -> _Axis:
+        values = np.concatenate([living(bunch, coordinate) for bunch in bunches])
+        low, high = float(values.min()), float(values.max())
+        factor, shown = suited_unit([low, high], unit)
+        space = 0.04 * (high - low) or max(abs(low), 1.0 / factor)
+        name = _GREEK.get(coordinate, coordinate)
+        return cls(name, shown, factor, (low - space) * factor, (high + space) * factor)
+
+    @property
+    def label(self) -> str:
+        return self.name if self.unit == "1" else f"{self.name} [{self.unit}]"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}".replace("-", "−")
+
+
+def _drawing(x: np.ndarray, y: np.ndarray, x_axis: _Axis, y_axis: _Axis) -> Markup:
+    across = Scale(x_axis.low, x_axis.high, 0.0, _SIZE)
+    up = Scale(y_axis.low, y_axis.high, _SIZE, 0.0)
+    shown = _dots(x, y, across, up) if len(x) <= _FEW else _density(x, y, across, up)
+    return Markup(
+        f'<svg viewBox="0 0 {_SIZE:g} {_SIZE:g}" aria-hidden="true">{shown}'
+        f"{_ellipse(x, y, across, up)}</svg>"
+    )
+
+
+def _dots(x: np.ndarray, y: np.ndarray, across: Scale, up: Scale) -> str:
+    return "".join(
+        f'<circle class="dot" cx="{across(a):.1f}" cy="{up(b):.1f}" r="2"/>'
+        for a, b in zip(x.tolist(), y.tolist(), strict=True)
+    )
+
+
+def _density(x: np.ndarray, y: np.ndarray, across: Scale, up: Scale) -> str:
+    """Number of particles in small cells, as an image that is the more opaque the more there are."""
+    ranges = [(across.low, across.high), (up.low, up.high)]
+    counts, _, _ = np.histogram2d(x, y, bins=_BINS, range=ranges)
+    shade = np.sqrt(counts / counts.max())
+    image = np.zeros((_BINS, _BINS, 4), dtype=np.uint8)
+    image[..., :3] = _BLUE
+    image[..., 3] = np.where(counts > 0, 55 + 200 * shade, 0).T[::-1]
+    return (
+        f'<image width="{_SIZE:g}" height="{_SIZE:g}" preserveAspectRatio="none" '
+        f'href="data:image/png;base64,{_png(image)}"/>'
+    )
+
+
+def _png(image: np.ndarray) -> str:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "png", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _ellipse(x: np.ndarray, y: np.ndarray, across: Scale, up: Scale) -> str:
+    """Ellipse of the second moments, one standard deviation large."""
+    if len(x) < 3:
+        return ""
+    (xx, xy), (_, yy) = np.cov(x, y, bias=True)
+    if not (xx > 0.0 and yy > 0.0):
+        return ""
+    angle = np.linspace(0.0, 2.0 * np.pi, 73)
+    along = xy / np.sqrt(xx)
+    a = x.mean() + np.sqrt(xx) * np.cos(angle)
+    b = y.mean() + along * np.cos(angle) + np.sqrt(max(yy - along**2, 0.0)) * np.sin(angle)
+    points = "L".join(f"{across(p):.1f} {up(q):.1f}" for p, q in zip(a, b, strict=True))
+    return f'<path class="ellipse" d="M{points}z"/>'
