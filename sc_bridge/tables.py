@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .monitors import MomentsRecord
 from .moments import MOMENTS
+from .monitors import MomentsRecord
 
 _COORDINATES = ("x", "px", "y", "py", "zeta", "pzeta")
 _PLANES = ("x", "y", "zeta")

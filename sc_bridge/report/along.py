@@ -16,6 +16,8 @@ from .scales import Scale, limits, path, suited_unit, tick_texts, ticks
 
 # Where more magnets are drawn, each is a part of one path and has no name to point at.
 _MOST_NAMED = 600
+# Lengths and momentum spreads that change by less than this part are in the table only.
+_STANDS_STILL = 2e-3
 
 
 class Series(NamedTuple):
@@ -61,7 +63,7 @@ class Layout:
 
 
 LAYOUTS = (Layout("wide", 1040, 170, 62, 16, 10), Layout("narrow", 350, 150, 46, 12, 4))
-_STRIP, _GAP, _BELOW = 74.0, 30.0, 40.0
+_STRIP, _GAP, _BELOW = 74.0, 38.0, 40.0
 
 
 def drawings(outcome: Outcome) -> list[Markup]:
@@ -72,11 +74,23 @@ def drawings(outcome: Outcome) -> list[Markup]:
 def panels_of(outcome: Outcome) -> list[Panel]:
     """Return the charts that say something about a run."""
     trace = outcome.along_s
-    shown = [panel for panel in PANELS if any(any(trace[s.moment]) for s in panel.series)]
+    always = [
+        panel
+        for panel in PANELS
+        if len(panel.series) > 1 and any(any(trace[series.moment]) for series in panel.series)
+    ]
+    shown = always + [
+        panel for panel in PANELS if panel not in always and _moves(trace[panel.series[0].moment])
+    ]
     off = max(map(abs, (*trace["mean_x"], *trace["mean_y"])))
     if off > 0.05 * max(*trace["sigma_x"], *trace["sigma_y"]):
         shown.append(CENTRE)
     return shown
+
+
+def _moves(values: Sequence[float]) -> bool:
+    """Whether a picture says more than one number."""
+    return max(values) - min(values) > _STANDS_STILL * max(map(abs, values))
 
 
 def _drawing(outcome: Outcome, layout: Layout) -> Markup:
@@ -216,7 +230,7 @@ def _frame(
 ) -> Iterator[str]:
     """Title, lines across at round values, and their numbers."""
     yield f'<text class="head" x="0" y="{top - 8:g}">{escape(title)}</text>'
-    places = ticks(up.low, up.high, 4)
+    places = ticks(up.low, up.high, 5)
     if whole:
         places = [place for place in places if math.isclose(place, round(place))]
     for place, text in zip(places, tick_texts(places), strict=True):
@@ -236,10 +250,9 @@ def _s_axis(across: Scale, top: float, layout: Layout, label: str) -> Iterator[s
     for place, text in zip(places, tick_texts(places), strict=True):
         x = across(place)
         yield f'<path class="axis" d="M{x:.2f} {top:g}v5"/>'
-        anchor = "end" if x > across.end - 14 else "middle"
         yield (
             f'<text class="tick" data-tick="{place!r}" x="{x:.2f}" y="{top + 18:g}" '
-            f'text-anchor="{anchor}">{text}</text>'
+            f'text-anchor="middle">{text}</text>'
         )
     middle = (across.start + across.end) / 2
     yield f'<text class="tick" x="{middle:g}" y="{top + 34:g}" text-anchor="middle">{label}</text>'

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from markupsafe import Markup, escape
+
+from ..bunch_files.laboratory import species_name
+from ..lattice import Lattice
 from ..moments import MOMENTS, moment
 from ..monitors import BunchRecord
 from ..pictures.synoptic import SHAPES, magnets
 from ..study import Outcome
 from .along import drawings
 from .phase_space import phase_spaces
-from .scales import suited_unit
+from .scales import shown, shown_unit, suited_unit
 from .sensitivities import largest, relative
 
 _MOMENTS_SHOWN = ("intensity", "mean_x", "mean_y", *(n for n in MOMENTS if n.startswith("sigma_")))
 _MOMENTS_SHOWN += tuple(n for n in MOMENTS if n.startswith("nemitt_"))
+_ENERGIES = ((1e12, "TeV"), (1e9, "GeV"), (1e6, "MeV"), (1e3, "keV"), (1.0, "eV"))
 _MOST_ROWS = 200  # of a list; the rest is in results.json
 
 
-def report_page(
-    outcome: Outcome, versions: Mapping[str, str], written: Sequence[str] = ()
-) -> str:
+def report_page(outcome: Outcome, versions: Mapping[str, str], written: Sequence[str] = ()) -> str:
     """Return the report of a run as HTML.
 
     Parameters
@@ -36,8 +39,8 @@ def report_page(
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters.update(number=_number, bytes=_bytes)
-    folder = files(__package__)
+    environment.filters.update(number=shown, unit=shown_unit, bytes=_bytes, breakable=_breakable)
+    folder = files("sc_bridge.report")
     template = environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
     found = {magnet.kind for magnet in magnets(outcome.sequence)}
     sensitivities = largest(outcome)
@@ -46,15 +49,18 @@ def report_page(
         style=(folder / "page.css").read_text(encoding="utf-8"),
         title=outcome.study.model.title or outcome.study.path.name,
         study=outcome.study.path.name,
+        particle=_particle(outcome),
         outcome=outcome,
         lattice=lattice,
+        warnings=[text.replace(_folder_of(lattice), "") for text in lattice.warnings],
+        left_out=_left_out(lattice),
         tiles=list(_tiles(outcome)),
         along=drawings(outcome),
         kinds=[kind for kind in SHAPES if kind in found],
         spaces=list(phase_spaces(outcome.start, outcome.bunch)),
         bars=sensitivities,
         longest=max((abs(entry.relative) for entry in sensitivities), default=1.0),
-        derivatives=[(entry, relative(outcome, entry)) for entry in outcome.derivatives],
+        derivatives=[(entry, relative(entry)) for entry in outcome.derivatives],
         moments=list(_moments(outcome)),
         losses=sorted(outcome.losses, key=lambda loss: -loss.n_particles)[:_MOST_ROWS],
         memory=_memory(outcome),
@@ -69,6 +75,39 @@ def report_page(
     )
 
 
+def _folder_of(lattice: Lattice) -> str:
+    """The folder that the places in a lattice begin with."""
+    head, slash, _ = lattice.source.rpartition("/")
+    return head + slash if slash else "\0"
+
+
+def _left_out(lattice: Lattice) -> list[tuple[str, str, list[str]]]:
+    """Rows (what, word of allow, names) of what the lattice does not have."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for entry in lattice.left_out:
+        names = groups.setdefault((entry.what, entry.word), [])
+        if entry.name not in names:
+            names.append(entry.name)
+    return [(what, word, names) for (what, word), names in groups.items()]
+
+
+def _breakable(key: str) -> Markup:
+    """Return a key that may be broken behind its dots and underscores."""
+    return Markup(re.sub(r"[._]", lambda sign: sign[0] + "<wbr>", str(escape(key))))
+
+
+def _particle(outcome: Outcome) -> str:
+    """The reference at the start, in words."""
+    reference = outcome.sequence.reference
+    name = species_name(reference)
+    if name == "other":
+        mass, charge = reference.mass0.item() / 1e6, reference.q0.item()
+        name = f"{shown(mass, 6)} MeV/c² of charge {shown(charge)} e"
+    energy = reference.kinetic_energy0.item()
+    size, unit = next((s, u) for s, u in _ENERGIES if energy >= s or u == "eV")
+    return f"{name}, kinetic energy {shown(energy / size, 5)} {unit}"
+
+
 def _tiles(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
     """Yield what one wants to know first: (name, value, remark)."""
     turns = outcome.study.model.turns
@@ -80,21 +119,25 @@ def _tiles(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
     for plane in ("x", "y"):
         first = outcome.along_s[f"nemitt_{plane}"][0]
         last = outcome.final[f"nemitt_{plane}"]
-        change = f"{100 * (last / first - 1):+.3g} %".replace("-", "−") if first else ""
-        yield f"Norm. emittance {plane}", _with_unit(last, "m"), change
-    yield "Time", f"{outcome.seconds['total']:.3g} s", ""
+        yield f"Norm. emittance {plane}", _with_unit(last, "m"), _change(first, last)
+    yield "Time", f"{shown(outcome.seconds['total'], 3)} s", ""
+
+
+def _change(first: float, last: float) -> str:
+    if not first:
+        return ""
+    ratio = last / first
+    return f"×{shown(ratio, 3)}" if ratio > 10 else f"{100 * (ratio - 1):+.2f} %".replace("-", "−")
 
 
 def _moments(outcome: Outcome) -> Iterator[tuple[str, str, str, str]]:
     """Yield (name, start, end, unit) in a unit that suits both."""
     for name in _MOMENTS_SHOWN:
         values = [moment(outcome.start, name).item(), outcome.final[name]]
-        if name == "intensity":
-            yield name, *(f"{value:.6g}" for value in values), ""
-            continue
-        factor, unit = suited_unit(values, MOMENTS[name])
-        shown = (_number(value * factor) for value in values)
-        yield name, *shown, "" if unit == "1" else unit
+        unit = MOMENTS[name]
+        factor, unit = (1.0, "1") if name == "intensity" else suited_unit(values, unit)
+        first, last = (shown(value * factor, 6) for value in values)
+        yield name, first, last, shown_unit(unit)
 
 
 def _memory(outcome: Outcome) -> list[tuple[str, int, float]]:
@@ -116,18 +159,21 @@ def _flat(content: Any, key: str = "") -> Iterator[tuple[str, str]]:
         for name, value in content.items():
             yield from _flat(value, f"{key}.{name}" if key else str(name))
     elif isinstance(content, list):
-        yield key, ", ".join(map(str, content))
+        yield key, ", ".join(map(_plain, content))
     else:
-        yield key, str(content)
+        yield key, _plain(content)
+
+
+def _plain(value: Any) -> str:
+    """Return a value of a study much as it was written."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def _with_unit(value: float, unit: str) -> str:
     factor, name = suited_unit([value], unit)
-    return f"{value * factor:.4g} {name}".replace("-", "−")
-
-
-def _number(value: float) -> str:
-    return f"{value:.5g}".replace("-", "−") if math.isfinite(value) else "not finite"
+    return f"{shown(value * factor)} {name}"
 
 
 def _bytes(count: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -30,8 +31,8 @@ class PhaseSpace:
     when: str
     across: str
     up: str
-    low: tuple[str, str]
-    high: tuple[str, str]
+    across_ends: tuple[str, ...]
+    up_ends: tuple[str, ...]
     text: str
     drawing: Markup
 
@@ -48,8 +49,8 @@ def phase_spaces(start: Bunch, end: Bunch) -> Iterator[PhaseSpace]:
                 when=when,
                 across=x_axis.label,
                 up=y_axis.label,
-                low=(_short(x_axis.low), _short(y_axis.low)),
-                high=(_short(x_axis.high), _short(y_axis.high)),
+                across_ends=x_axis.ends,
+                up_ends=y_axis.ends,
                 text=f"{across} and {up} of {len(x)} living particles at the {when}",
                 drawing=_drawing(x, y, x_axis, y_axis),
             )
@@ -78,9 +79,12 @@ class _Axis:
     def label(self) -> str:
         return self.name if self.unit == "1" else f"{self.name} [{self.unit}]"
 
-
-def _short(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Both limits, with as many digits as tell them apart."""
+        size = max(abs(self.low), abs(self.high)) / (self.high - self.low)
+        digits = min(12, 3 + max(0, math.ceil(math.log10(size))))
+        return tuple(f"{end:.{digits}g}".replace("-", "−") for end in (self.low, self.high))
 
 
 def _drawing(x: np.ndarray, y: np.ndarray, x_axis: _Axis, y_axis: _Axis) -> Markup:
@@ -94,8 +98,9 @@ def _drawing(x: np.ndarray, y: np.ndarray, x_axis: _Axis, y_axis: _Axis) -> Mark
 
 
 def _dots(x: np.ndarray, y: np.ndarray, across: Scale, up: Scale) -> str:
+    radius = 2 if len(x) > 50 else 4
     return "".join(
-        f'<circle class="dot" cx="{across(a):.1f}" cy="{up(b):.1f}" r="2"/>'
+        f'<circle class="dot" cx="{across(a):.1f}" cy="{up(b):.1f}" r="{radius}"/>'
         for a, b in zip(x.tolist(), y.tolist(), strict=True)
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,31 @@ def suited_unit(values: Sequence[float], unit: str) -> tuple[float, str]:
         return (known or ((1.0, unit),))[0]
     # of two that would do, the one with fewer zeros
     return next(((f, name) for f, name in known if largest * f >= 0.5), known[-1])
+
+
+_RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+def shown(value: float, digits: int = 4) -> str:
+    """Return a number as people write it: 1.6×10¹², −0.25."""
+    if not math.isfinite(value):
+        return "not finite"
+    text = f"{value:.{digits}g}"
+    if 1e-4 <= abs(value) < 1e6:
+        text = f"{float(text):.{max(0, digits)}f}".rstrip("0").rstrip(".") if "e" in text else text
+    mantissa, _, exponent = text.partition("e")
+    mantissa = mantissa.replace("-", "−")
+    return f"{mantissa}×10{raised(str(int(exponent)))}" if exponent else mantissa
+
+
+def raised(text: str) -> str:
+    """Return digits as superscripts."""
+    return text.translate(_RAISED)
+
+
+def shown_unit(unit: str) -> str:
+    """Return a unit with its powers raised: m^3 becomes m³, and 1 nothing."""
+    return "" if unit == "1" else re.sub(r"\^(-?\d+)", lambda m: raised(m[1]), unit)
 
 
 def limits(values: Sequence[float], from_zero: bool = False) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..study import Derivative, Outcome
 
-_MOST = 30  # bars
+_MOST = 12  # bars
 _NOTHING = 1e-12  # % per %; rounding of what does not depend on the input
 
 
@@ -23,12 +23,11 @@ class Sensitivity:
     unit: str
 
 
-def relative(outcome: Outcome, entry: Derivative) -> float | None:
+def relative(entry: Derivative) -> float | None:
     """Return d ln(of) / d ln(input), None where one of the two is zero or not finite."""
-    of, at = outcome.final.get(entry.of, 0.0), entry.input.value
-    if not of or not at:
+    if not entry.of_value or not entry.input.value:
         return None
-    value = entry.value * at / of
+    value = entry.value * entry.input.value / entry.of_value
     return value if math.isfinite(value) else None
 
 
@@ -40,6 +39,6 @@ def largest(outcome: Outcome) -> list[Sensitivity]:
 
 def _sensitivities(outcome: Outcome) -> Iterator[Sensitivity]:
     for entry in outcome.derivatives:
-        value = relative(outcome, entry)
+        value = relative(entry)
         if value is not None and abs(value) > _NOTHING:
             yield Sensitivity(entry.of, entry.input.name, value, entry.value, entry.unit)

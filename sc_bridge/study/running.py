@@ -19,6 +19,7 @@ from ..errors import StudyError
 from ..memory.footprint import SavedBytes, peak_resident
 from ..moments import MOMENTS, moment
 from ..monitors import BunchRecord
+from ..sequence import KickedSequence
 from .building import build_sequence, make_bunch, make_monitors
 from .inputs import Input, find_inputs
 from .limit import EXAMPLE, decide
@@ -96,6 +97,8 @@ def run_study(study: Study, progress: Progress = _silent) -> Outcome:
         end = tracked.bunch
         outputs = outputs_of(study, end, tracked.records) if inputs else None
     clock.stage("track")
+    if not sequence.n_kicks:
+        _trace_elements(sequence, start.detach(), study.model.turns, trace)
     final = _final(end)
     progress("backward pass", 0, None)
     derivatives = _derivatives(objectives_of(study), outputs, inputs)
@@ -128,6 +131,10 @@ class _Trace:
         self.n_kicks = n_kicks
         self.progress = progress
 
+    def clear(self) -> None:
+        for values in self.along_s.values():
+            values.clear()
+
     def __call__(self, s: float, bunch: Bunch, done: int) -> None:
         self.progress("tracking", done, self.n_kicks)
         self.along_s["s"].append(s)
@@ -140,6 +147,27 @@ class _Trace:
                         "region where the maps hold; check strengths and intensity"
                     )
                 self.along_s[name].append(value)
+
+
+# Places of one turn where moments are kept, where no kicks say where.
+_MOST_PLACES = 2000
+
+
+@torch.no_grad()
+def _trace_elements(sequence: KickedSequence, bunch: Bunch, turns: int, trace: _Trace) -> None:
+    """Trace behind elements instead of kicks, by one more forward pass."""
+    trace.clear()
+    trace(0.0, bunch, 0)
+    apart = sequence.length / _MOST_PLACES
+    steps = sequence.steps
+    for turn in range(turns):
+        last = 0.0
+        for index, step in enumerate(steps):
+            bunch = step.part.track(bunch)
+            at_end = index == len(steps) - 1
+            if at_end or abs(step.s_end - last) > apart:
+                last = step.s_end
+                trace(turn * sequence.length + last, bunch, 0)
 
 
 def _without_gradients(record: Any) -> Any:
