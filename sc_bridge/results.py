@@ -56,6 +56,7 @@ def to_dict(outcome: Outcome) -> dict[str, Any]:
         "warnings": list(outcome.sequence.lattice.warnings),
         "seed": outcome.study.model.bunch.seed,
         "versions": versions(),
+        "files": files_of(outcome),
         "study": {"file": outcome.study.path.name, **outcome.study.raw},
     }
 
@@ -102,28 +103,22 @@ class Output:
         from .bunch_files import write_bunch
         from .pictures.figures import save_envelopes
 
-        names: list[str] = [MOMENTS_TABLE]
-        write_moments(self._working / MOMENTS_TABLE, outcome.along_s)
+        folder, names = self._working, files_of(outcome)
+        write_moments(folder / MOMENTS_TABLE, outcome.along_s)
         for stem, bunch in bunches_of(outcome).items():
             for format in outcome.study.model.output.bunches:
-                names.append(f"{stem}.{_SUFFIXES[format]}")
-                write_bunch(self._working / names[-1], bunch, format=format)
+                write_bunch(folder / f"{stem}.{_SUFFIXES[format]}", bunch, format=format)
         for name, record in outcome.monitors.items():
             if isinstance(record, MomentsRecord):
-                names.append(f"moments_{file_name(name)}.csv")
-                write_moments(self._working / names[-1], columns_of(record))
-        names.append(PICTURE)
-        save_envelopes(self._working / PICTURE, outcome)
-        if outcome.study.model.output.report:
+                write_moments(folder / _moments_file(name), columns_of(record))
+        save_envelopes(folder / PICTURE, outcome)
+        if REPORT in names:
             from .report.page import report_page
 
-            page = report_page(outcome, versions(), (*names, RESULTS))
-            names.append(REPORT)
-            (self._working / REPORT).write_text(page, encoding="utf-8")
-        names.append(RESULTS)
-        content = {**to_dict(outcome), "files": names}
-        text = json.dumps(content, indent=1, allow_nan=False)
-        (self._working / RESULTS).write_text(text + "\n", encoding="utf-8")
+            page = report_page(outcome, versions(), names)
+            (folder / REPORT).write_text(page, encoding="utf-8")
+        text = json.dumps(to_dict(outcome), indent=1, allow_nan=False)
+        (folder / RESULTS).write_text(text + "\n", encoding="utf-8")
         return names
 
     def _publish(self, names: tuple[str, ...]) -> None:
@@ -145,6 +140,23 @@ class Output:
             return set()
         names = listed if isinstance(listed, list) else []
         return {name for name in names if isinstance(name, str) and _OURS.fullmatch(name)}
+
+
+def files_of(outcome: Outcome) -> list[str]:
+    """Return the names of all files that a run writes, `results.json` last."""
+    output = outcome.study.model.output
+    names = [MOMENTS_TABLE]
+    names += [
+        f"{stem}.{_SUFFIXES[format]}" for stem in bunches_of(outcome) for format in output.bunches
+    ]
+    for name, record in outcome.monitors.items():
+        if isinstance(record, MomentsRecord):
+            names.append(_moments_file(name))
+    return [*names, PICTURE, *([REPORT] if output.report else []), RESULTS]
+
+
+def _moments_file(monitor: str) -> str:
+    return f"moments_{file_name(monitor)}.csv"
 
 
 def bunches_of(outcome: Outcome) -> dict[str, Bunch]:

@@ -106,7 +106,7 @@ def _dots(x: np.ndarray, y: np.ndarray, across: Scale, up: Scale) -> str:
 
 
 def _density(x: np.ndarray, y: np.ndarray, across: Scale, up: Scale) -> str:
-    """Number of particles in small cells, as an image that is the more opaque the more there are."""
+    """Number of particles in small cells, as an image, more opaque for more."""
     ranges = [(across.low, across.high), (up.low, up.high)]
     counts, _, _ = np.histogram2d(x, y, bins=_BINS, range=ranges)
     shade = np.sqrt(counts / counts.max())

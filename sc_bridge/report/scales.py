@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 _LENGTHS = ((1.0, "m"), (1e3, "mm"), (1e6, "µm"), (1e9, "nm"))
 _PURE = ((1.0, "1"), (1e3, "10⁻³"), (1e6, "10⁻⁶"), (1e9, "10⁻⁹"))
@@ -68,7 +69,7 @@ def ticks(low: float, high: float, number: int) -> list[float]:
 
 def tick_texts(places: Sequence[float]) -> list[str]:
     """Return ticks as text, with as many decimals as tell them apart."""
-    step = min((b - a for a, b in zip(places, places[1:], strict=False)), default=1.0)
+    step = min((b - a for a, b in pairwise(places)), default=1.0)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     if max(map(abs, places), default=0.0) >= 1e5 or decimals > 6:
         return [f"{place:.4g}" for place in places]

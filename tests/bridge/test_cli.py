@@ -46,7 +46,10 @@ with_respect_to = ["kbrqf", "bunch.intensity", "bunch.nemitt_y", "reference.kine
                    "cavity.voltage"]
 """
 N_KICKS = 14  # of at most 1 m in one period
-FILES = {"results.json", "bunch_final.h5", "envelopes.png"}
+FILES = {
+    *("results.json", "report.html", "moments.csv", "envelopes.png"),
+    *("bunch_final.h5", "bunch_final.npz"),
+}
 # Every output of a small run depends smoothly on its inputs over a step of a millionth.
 FINITE_DIFFERENCE = 1e-5
 ROUNDING = 1e-9
@@ -131,7 +134,7 @@ def test_final_moments_are_those_of_the_written_bunch(done):
         assert getattr(bunch, name).item() == content["final"][name]["value"]
 
 
-def test_only_the_three_files_are_left_behind(done):
+def test_only_the_promised_files_are_left_behind(done):
     folder, _ = done
     assert {path.name for path in (folder / "results").iterdir()} == FILES
     assert {path.name for path in folder.iterdir()} == {"psb.json", "study.toml", "results"}
@@ -329,7 +332,7 @@ def test_a_full_disk_leaves_nothing_half_written(folder, capsys, monkeypatch):
         Path(path).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sc_bridge.plot.save_envelopes", refuse)
+    monkeypatch.setattr("sc_bridge.pictures.figures.save_envelopes", refuse)
     assert "No space left on device" in refuses(folder, capsys)
 
 
