@@ -17,7 +17,7 @@ PUBLIC = {
         ExpressionError KickedSequence KicksPerElement Lattice LatticeError MaxSpacing
         MomentsMonitor PerElement PlasmaFraction ReconstructionError RecordAll Reference
         Reversible ScBridgeError SpaceCharge SpaceChargeError StoreStates Strang StudyError
-        TrackResult Twiss UnitError Yoshida cold_sphere gaussian kurth kv periodic_twiss
+        TrackResult Twiss UnitError Yoshida cold_sphere gaussian kurth kv periodic_twiss plot
         read_bunch read_lattice reference semi_gaussian track uniform_ellipsoid waterbag
         write_bunch
     """,
