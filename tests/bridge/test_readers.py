@@ -273,7 +273,7 @@ def test_the_sps_has_the_elements_of_its_oracle():
     assert len(kicks) == oracle["space_charge"]["n"]
 
 
-def test_the_psb_has_the_magnets_of_issue_and_machine():
+def test_the_psb_has_the_magnets_of_the_machine():
     lattice = read_lattice(ROOT / "examples" / "psb" / "psb.json")
     kinds = Counter(record.kind for record in lattice.records)
     assert kinds == {"Drift": 80, "Quadrupole": 48, "Bend": 32, "Cavity": 1}

@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import xtrack as xt
 
 import sc_bridge as scb
-from sc_bridge.elements import State
 from sc_bridge.errors import LatticeError
 from sc_bridge.lattice import Lattice, Record
 from sc_bridge.readers import read_lattice
@@ -27,9 +25,6 @@ LATTICES = ROOT / os.environ.get("SC_BRIDGE_LATTICES", "../shared/lattices")
 HLLHC = LATTICES / "hllhc"
 LENGTH = 1e-6  # m
 XTRACK = 1e-8  # the oracle's tunes come from xtrack too, from another reader
-# The oracle lets the crab cavities act on the path that the crossing angles cost; frozen RF does
-# not. Its 4D orbit, 6.6e-8 m off at the start, changes the tunes in sextupoles by 5e-6.
-FROZEN = 1e-5
 ROUNDING = 1e-14  # relative: a few operations in float64
 
 Read = Callable[..., Lattice]
@@ -134,28 +129,6 @@ def test_xtrack_finds_the_tunes_of_the_oracle_in_the_records():
     twiss = line.twiss4d()
     assert (twiss.qx, twiss.qy) == pytest.approx((expected["qx"], expected["qy"]), abs=XTRACK)
     assert twiss.betx[0] == pytest.approx(expected["betx_start"], rel=1e-6)
-
-
-@pytest.mark.slow
-def test_our_elements_have_the_tunes_of_the_oracle():
-    expected = oracle()["xtrack_without_beambeam"]
-    sequence = scb.KickedSequence(hllhc())
-    step = 1e-7  # m and rad; the map is quadratic over this to 1e-9
-    particles = torch.zeros(6, 9, dtype=torch.float64)
-    particles[:4, 1:5] += step * torch.eye(4, dtype=torch.float64)
-    particles[:4, 5:9] -= step * torch.eye(4, dtype=torch.float64)
-    with torch.no_grad():
-        turn = sequence.transport(coasting=True)
-        out = torch.stack(tuple(turn(State(*particles.unbind(0)), sequence.reference)))
-    assert out[:4, 0].abs().max() < 1e-9  # the orbit closes without further ado
-    matrix = (out[:4, 1:5] - out[:4, 5:9]) / (2 * step)
-    tunes = sorted(
-        {abs(t) for t in (torch.linalg.eigvals(matrix).angle() / (2 * math.pi)).tolist()}
-    )
-    fractional = [expected["qx"] - 62, expected["qy"] - 60]
-    assert [min(tunes, key=lambda t: abs(t - f)) for f in fractional] == pytest.approx(
-        fractional, abs=FROZEN
-    )
 
 
 # ---- types ---------------------------------------------------------------------------------
