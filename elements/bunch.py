@@ -296,4 +296,10 @@ class Bunch:
 
     def __repr__(self) -> str:
         shape = " x ".join(str(n) for n in (*self.coordinates.shape[:-2], self.n_particles))
-        return f"Bunch({shape} particles, {self.coordinates.dtype}, {self.reference})"
+        lost = self.alive.numel() - int(self.n_alive.sum())
+        alive = f", {lost} of them lost" if lost else ""
+        real = "batch of" if self.intensity.dim() else f"{self.intensity.detach().item():.4g}"
+        return (
+            f"Bunch({shape} particles{alive}, {real} real ones, {self.coordinates.dtype}, "
+            f"{self.reference})"
+        )

@@ -96,6 +96,13 @@ class Audit:
             "file, built elements and slices agree"
         )
 
+    def __repr__(self) -> str:
+        elements = sum(row.built for row in self.rows)
+        return (
+            f"Audit({self.source!r}: {elements} elements, {self.length:.9g} m, {self.kicks} kicks, "
+            "all counts agree)"
+        )
+
     def __str__(self) -> str:
         table = self.table()
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]

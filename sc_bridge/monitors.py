@@ -92,6 +92,9 @@ class MomentsRecord:
     n_alive: Tensor
     reference: Reference
 
+    def __repr__(self) -> str:
+        return f"MomentsRecord({_seen(self.s, self.turn)})"
+
     def sigma(self, name: str) -> Tensor:
         """Standard deviation of one coordinate, (n, ...)."""
         index = _index(name)
@@ -151,6 +154,9 @@ class BunchRecord:
     turn: Tensor
     bunches: tuple[Bunch, ...]
 
+    def __repr__(self) -> str:
+        return f"BunchRecord({_seen(self.s, self.turn)})"
+
     def __getitem__(self, index: int) -> Bunch:
         return self.bunches[index]
 
@@ -183,6 +189,14 @@ class BunchMonitor(Monitor):
             for coordinates, alive, p0c in looks
         )
         return BunchRecord(*_places(places), bunches)
+
+
+def _seen(s: Tensor, turn: Tensor) -> str:
+    """Say how often and where a monitor looked."""
+    if not len(s):
+        return "no look"
+    turns = int(turn.max()) + 1
+    return f"{len(s)} looks, s = {s.min():.6g} to {s.max():.6g} m, {turns} turns"
 
 
 def _places(places: Sequence[tuple[float, int]]) -> tuple[Tensor, Tensor]:

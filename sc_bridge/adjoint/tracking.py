@@ -11,6 +11,7 @@ from sc_bridge.elements import Bunch
 from ..course import Course, Loss, Observer, plan_course
 from ..errors import ScBridgeError
 from ..monitors import Monitor
+from ..progress import Report, progress_bar
 from ..sequence import KickedSequence
 from .protocol import Adjoint, Outcome
 from .store import StoreStates
@@ -37,6 +38,11 @@ class TrackResult:
     def __iter__(self) -> Iterator[str]:
         return iter(self.records)
 
+    def __repr__(self) -> str:
+        monitors = ", ".join(f"{name} x {len(r.s)}" for name, r in self.records.items()) or "none"
+        lost = sum(loss.n_particles for loss in self.losses)
+        return f"TrackResult({self.bunch!r}, monitors: {monitors}, lost: {lost} particles)"
+
 
 @overload
 def track(
@@ -46,6 +52,7 @@ def track(
     observer: Observer | None = None,
     turns: int = 1,
     monitors: None = None,
+    progress: bool = False,
 ) -> Bunch: ...
 
 
@@ -58,6 +65,7 @@ def track(
     turns: int = 1,
     *,
     monitors: Mapping[str, Monitor],
+    progress: bool = False,
 ) -> TrackResult: ...
 
 
@@ -68,6 +76,7 @@ def track(
     observer: Observer | None = None,
     turns: int = 1,
     monitors: Mapping[str, Monitor] | None = None,
+    progress: bool = False,
 ) -> Bunch | TrackResult:
     """Track a bunch through a sequence; gradients flow back through the result.
 
@@ -86,6 +95,8 @@ def track(
     monitors : mapping of str to Monitor, optional
         What to record where; gradients flow through the records. An empty mapping asks for
         the losses alone.
+    progress : bool
+        Whether to show a bar in a terminal or a notebook.
 
     Returns
     -------
@@ -108,8 +119,23 @@ def track(
             f"track: adjoint = {adjoint!r}: must be a strategy, such as RecordAll()"
         )
     course = plan_course(sequence, turns, monitors)
-    outcome = adjoint.run(course, bunch, observer)
+    if progress:
+        with progress_bar() as show:
+            outcome = adjoint.run(course, bunch, _showing(show, course.n_kicks, observer))
+    else:
+        outcome = adjoint.run(course, bunch, observer)
     return outcome.bunch if monitors is None else _result(course, monitors, outcome)
+
+
+def _showing(show: Report, n_kicks: int, observer: Observer | None) -> Observer:
+    """Observer that shows how many kicks are done, and calls another one."""
+
+    def watch(s: float, bunch: Bunch, kicks: int) -> None:
+        show("tracking", kicks, n_kicks)
+        if observer is not None:
+            observer(s, bunch, kicks)
+
+    return watch
 
 
 def _result(course: Course, monitors: Mapping[str, Monitor], outcome: Outcome) -> TrackResult:

@@ -40,8 +40,12 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Carry out the command."""
     from ..study import load_study, plan_study
+    from ..units import to_si
 
-    planned = plan_study(load_study(options.study), options.memory)
+    memory = options.memory
+    if memory is not None:
+        memory = float(to_si(memory, "B", "--memory"))
+    planned = plan_study(load_study(options.study), memory)
     if options.json:
         print(json.dumps(_to_dict(planned), indent=1))
     elif not options.quiet:

@@ -80,7 +80,8 @@ def _derivative_table(outcome: Outcome) -> Table:
             table.add_section()
         shown = "" if entry.of == last else entry.of
         last = entry.of
-        table.add_row(shown, entry.input.name, f"{entry.value: .6e}", entry.unit, _relative(entry))
+        cells = (shown, entry.input.name, f"{entry.value: .6e}", entry.unit, _relative(entry))
+        table.add_row(*map(Text, cells))  # as they are: units may hold brackets
     return table
 
 

@@ -37,6 +37,11 @@ _FIELD_UNITS = {
     "hgap": "m",
     "fint": "1",
 }
+# Variables that formats define themselves: nobody means them by a wildcard.
+_CONSTANTS = frozenset(
+    {"pi", "twopi", "degrad", "raddeg", "e", "emass", "pmass", "nmass", "umass", "mumass"}
+    | {"clight", "qelect", "erad", "prad", "hbar", "amu0", "t_turn_s"}
+)
 _REFERENCE = re.compile(r"(?:vars\[['\"])?([^'\"\[\]()+*/ ]+)(?:['\"]\])?")
 
 
@@ -122,7 +127,10 @@ def _spell_out(where: str, sequence: KickedSequence, text: str) -> list[str]:
 
 
 def driving_knobs(sequence: KickedSequence) -> list[str]:
-    """Names of the knobs that some field on the line depends on, in the order of the file."""
+    """Names of the knobs that some field on the line depends on, in the order of the file.
+
+    Constants of nature and of mathematics are left out.
+    """
     lattice = sequence.lattice
     there = frozenset(lattice.element_names) | {
         str(lattice.elements[name].fields.get("parent_name", name))
@@ -130,7 +138,8 @@ def driving_knobs(sequence: KickedSequence) -> list[str]:
     }
     expressions = (e for (name, *_), e in lattice.field_expressions.items() if name in there)
     used = frozenset().union(*(expression.variables() for expression in expressions))
-    return list(sequence.knobs.driving(tuple(sorted(used))))
+    names = sequence.knobs.driving(tuple(sorted(used)))
+    return [name for name in names if name not in _CONSTANTS]
 
 
 def _free_fields(sequence: KickedSequence, element: str, pattern: str) -> list[str]:

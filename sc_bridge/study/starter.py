@@ -203,14 +203,14 @@ def _inputs(sequence: KickedSequence) -> Sequence[str]:
     """Two knobs of quadrupoles, or of anything, or strengths of quadrupoles."""
     driving = driving_knobs(sequence)
     gradients = [name for name in driving if knob_unit(sequence.lattice, name) == "1/m^2"]
-    if gradients or driving:
-        return (gradients or driving)[:2]
+    if gradients:
+        return gradients[:2]
     found = []
     for name in dict.fromkeys(sequence.lattice.element_names):
         own = dict(sequence[name].named_parameters(recurse=False))
         if sequence.lattice.elements[name].kind == "Quadrupole" and "k1" in own:
             found.append(f"{name}.k1")
-    return found[:2]
+    return found[:2] or driving[:2]
 
 
 def _has_pure_dipoles(lattice: Lattice) -> bool:
