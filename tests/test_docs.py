@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -86,6 +89,19 @@ def test_the_api_pages_have_every_public_name_once(module):
     elsewhere = {"Bunch", "Reference"} if module == "sc_bridge.elements" else set()
     assert sorted(listed) == sorted(set(public) - elsewhere)
     assert all(hasattr(importlib.import_module(module), name) for name in listed)
+
+
+@pytest.mark.slow
+def test_the_site_is_built_strict_and_loads_nothing_from_elsewhere(tmp_path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path)]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert done.returncode == 0, done.stderr
+    loads = re.compile(
+        r"<(?:script|img|iframe)[^>]* src=.?https?:|<link[^>]*stylesheet[^>]*href=.?https?:"
+    )
+    for page in tmp_path.rglob("*.html"):
+        assert not loads.search(page.read_text(encoding="utf-8")), page
 
 
 def error_classes() -> set[str]:
