@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 import torch
@@ -59,8 +60,8 @@ class Element(nn.Module):
     """
 
     isthick: ClassVar[bool] = False
-    # Moves coordinates and does nothing else, so that a row of maps is applied in one go;
-    # not so an element that loses particles or changes the reference.
+    # Moves coordinates alone, so that a row of maps is applied in one go: loses no particle and
+    # leaves the reference.
     is_map: bool = True
     name: str | None
     length: Tensor
@@ -142,6 +143,10 @@ class Element(nn.Module):
         """Apply the exact inverse of `coast`."""
         return self.framed(self._pass_back_coasting, state, reference, 1.0, 0.0)
 
+    def move(self, coordinates: Tensor, reference: Reference) -> Tensor:
+        """Apply the whole map to coordinates, (..., 6, n)."""
+        return _by_rows(self.transport, coordinates, reference)
+
     def _pass_through(self, state: State, reference: Reference) -> State:
         state = self.body(self.entry(state, reference, +1), reference, 1.0)
         return self.exit(state, self.behind(reference, state.x), +1)
@@ -161,8 +166,7 @@ class Element(nn.Module):
     def outgoing(self, reference: Reference, weight: float = 1.0) -> Reference:
         """Return the reference behind a fraction `weight` of this element; the same by default.
 
-        `reference` and the result have the shape of the bunch's, (...), not aligned with the
-        particles. An element that changes it sets `is_map` to False.
+        Both have the shape of the bunch's, (...). An element that changes it has no `is_map`.
         """
         return reference
 
@@ -182,7 +186,7 @@ class Element(nn.Module):
 
     def track(self, bunch: Bunch) -> Bunch:
         """Return the bunch after this element; lost particles stay where they are."""
-        moved = track_transport(self.transport, bunch)
+        moved = track_map(self.move, bunch)
         return moved if self.is_map else moved.replace(reference=self.outgoing(bunch.reference))
 
     def undo_track(self, bunch: Bunch) -> Bunch:
@@ -337,16 +341,23 @@ class Element(nn.Module):
 
 
 def track_transport(transport: Transport, bunch: Bunch) -> Bunch:
-    """Apply a map of coordinates to a bunch, leaving lost particles where they are."""
+    """Apply a map of a state to a bunch, leaving lost particles where they are."""
+    return track_map(partial(_by_rows, transport), bunch)
+
+
+def track_map(move: Callable[[Tensor, Reference], Tensor], bunch: Bunch) -> Bunch:
+    """Do as `track_transport` with a map of coordinates."""
     reference = bunch.reference.over_particles(bunch.coordinates)
-    all_alive = bool(bunch.alive.all())
+    if bunch.is_whole:
+        return bunch.replace(coordinates=move(bunch.coordinates, reference))
     alive = bunch.alive.unsqueeze(-2)
     # lost particles may hold anything, even NaN, and must not reach a gradient
-    incoming = bunch.coordinates if all_alive else torch.where(alive, bunch.coordinates, 0.0)
-    coordinates = blocks.move(lambda c: transport(State(*c.unbind(-2)), reference), incoming)
-    if not all_alive:
-        coordinates = torch.where(alive, coordinates, bunch.coordinates)
-    return bunch.replace(coordinates=coordinates)
+    moved = move(torch.where(alive, bunch.coordinates, 0.0), reference)
+    return bunch.replace(coordinates=torch.where(alive, moved, bunch.coordinates))
+
+
+def _by_rows(transport: Transport, coordinates: Tensor, reference: Reference) -> Tensor:
+    return blocks.move(lambda c: transport(State(*c.unbind(-2)), reference), coordinates)
 
 
 def row_transport(
@@ -354,8 +365,8 @@ def row_transport(
 ) -> Transport:
     """Return the map of a row of elements that `reference` enters.
 
-    The map ignores the reference that it is given later: each element gets its own, as those
-    before it leave it. With `coasting` energy kicks are left out and the reference stays.
+    The map ignores the reference it is given later: each element gets its own. With `coasting`
+    energy kicks are left out and the reference stays.
     """
 
     def transport(state: State, _: Reference) -> State:
@@ -374,8 +385,8 @@ def transfer_matrix(
 ) -> Tensor:
     """Jacobian of a map of coordinates around one particle, (..., 6, 6), by one backward pass.
 
-    Six copies of the particle are tracked; particles do not see each other in a map, so the
-    gradient of the i-th coordinate of the i-th copy is the i-th row.
+    Six copies of the particle are tracked, which do not see each other, so that the gradient of
+    the i-th coordinate of the i-th copy is the i-th row.
     """
     particle = torch.zeros(6, dtype=torch.float64) if orbit is None else orbit.to(torch.float64)
     copies = particle.unsqueeze(-1).expand(*particle.shape, 6)

@@ -17,6 +17,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
+from . import buffers
 from .modes import is_plain_reverse
 
 # Particles per thread: torch shares out no less than 32768, and calls have a cost of their own.
@@ -52,7 +53,7 @@ def move(apply: Move, coordinates: Tensor) -> Tensor:
         return torch.cat(done, dim=-1) if rest else done[0]
     shape = torch.broadcast_shapes(*(row.shape for row in rows))[:-1]
     dtype = reduce(torch.promote_types, (row.dtype for row in rows))
-    result = rows[0].new_empty(*shape, 6, n, dtype=dtype)
+    result = buffers.empty((*shape, 6, n), dtype)
     places = result.split(size, dim=-1)
     _fill(places[0], rows)
     for place, block in zip(places[1:], rest, strict=True):

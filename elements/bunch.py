@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -70,6 +70,8 @@ class Bunch:
     reference: Reference
     weight: Tensor
     alive: Tensor
+    # `alive` when it was last seen to be all true, and its version
+    _seen_whole: tuple[Tensor | None, int] = field(init=False)
 
     def __init__(
         self,
@@ -91,11 +93,12 @@ class Bunch:
             raise BunchError("bunch: no particles: coordinates must be (..., 6, n_particles)")
         shape = coordinates.shape[:-2] + coordinates.shape[-1:]
         weight = torch.as_tensor(weight, dtype=coordinates.dtype, device=coordinates.device)
+        is_new = alive is None
         if alive is None:
             alive = torch.ones(shape, dtype=torch.bool, device=coordinates.device)
         for name, value in (("weight", weight), ("alive", alive)):
             try:
-                value = value.expand(shape)
+                value = value if value.shape == shape else value.expand(shape)
             except RuntimeError:
                 raise BunchError(
                     f"bunch: {name} of shape {tuple(value.shape)}: must broadcast to {tuple(shape)}"
@@ -103,10 +106,25 @@ class Bunch:
             object.__setattr__(self, name, value)
         object.__setattr__(self, "coordinates", coordinates)
         object.__setattr__(self, "reference", reference)
+        seen = (alive, alive._version) if is_new else (None, 0)
+        object.__setattr__(self, "_seen_whole", seen)
 
     def replace(self, **fields: Any) -> Bunch:
         """Return a copy with some of coordinates, reference, weight, alive changed."""
-        return replace(self, **fields)
+        changed = replace(self, **fields)
+        object.__setattr__(changed, "_seen_whole", self._seen_whole)
+        return changed
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no particle is lost, in any bunch of a batch."""
+        seen, version = self._seen_whole
+        if seen is self.alive and version == self.alive._version:
+            return True
+        whole = bool(self.alive.all())
+        if whole:
+            object.__setattr__(self, "_seen_whole", (self.alive, self.alive._version))
+        return whole
 
     def detach(self) -> Bunch:
         return Bunch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Literal
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from .base import Element, Number, State
 from .energy import Energy
-from .flight import ExpandedDrift, Flight
+from .flight import Flight, FlownRows, fly
 from .modes import is_plain_reverse
 from .reference import Reference
 from .scalars import plain
@@ -17,15 +18,17 @@ from .scalars import plain
 
 def expanded_drift(state: State, reference: Reference, length: Number) -> State:
     """Drift with the square root of the Hamiltonian expanded to second order in px, py."""
-    flight = _plain_flight(reference, length)
+    flight = _plain_flight(reference, length, exact=False)
     if flight is not None:
-        x, y, zeta = ExpandedDrift.apply(*state, flight)
-        return state._replace(x=x, y=y, zeta=zeta)
+        return _fly(state, flight)
     return expanded_flight(state, Energy.of(state.pzeta, reference), length)
 
 
 def exact_drift(state: State, reference: Reference, length: Number) -> State:
     """Straight flight, exact in px, py and energy."""
+    flight = _plain_flight(reference, length, exact=True)
+    if flight is not None:
+        return _fly(state, flight)
     return exact_flight(state, Energy.of(state.pzeta, reference), length)
 
 
@@ -49,15 +52,44 @@ def exact_flight(state: State, energy: Energy, length: Number) -> State:
     return State(x + px * flight, px, y + py * flight, py, zeta + path * length, pzeta)
 
 
-def _plain_flight(reference: Reference, length: Number) -> Flight | None:
+def _fly(state: State, flight: Flight) -> State:
+    x, y, zeta = FlownRows.apply(*state, flight)
+    return state._replace(x=x, y=y, zeta=zeta)
+
+
+def _plain_flight(reference: Reference, length: Number, exact: bool) -> Flight | None:
     """Return the numbers of a drift where only derivatives by the coordinates are asked."""
-    square, rest = plain(reference.beta0**2), plain(reference.inverse_gamma0_squared)
-    if isinstance(length, Tensor) or isinstance(square, Tensor) or isinstance(rest, Tensor):
+    if isinstance(length, Tensor) or not is_plain_reverse():
         return None
-    return Flight(length, square, rest) if is_plain_reverse() else None
+    momentum, mass = plain(reference.p0c), plain(reference.mass0)
+    if isinstance(momentum, Tensor) or isinstance(mass, Tensor):
+        return None
+    square = (mass / momentum) ** 2
+    return Flight(length, 1.0 / (1.0 + square), square / (1.0 + square), exact)
 
 
-class Drift(Element):
+class _FieldFree(Element):
+    """Base of drifts."""
+
+    isthick = True
+
+    @property
+    @abstractmethod
+    def _is_exact(self) -> bool:
+        """Whether it flies straight, or as expanded in px and py."""
+
+    def body(self, state: State, reference: Reference, weight: float) -> State:
+        drift = exact_drift if self._is_exact else expanded_drift
+        return drift(state, reference, plain(self._aligned("length", state.x)) * weight)
+
+    def move(self, coordinates: Tensor, reference: Reference) -> Tensor:
+        length = plain(self._aligned("length", coordinates))
+        flight = _plain_flight(reference, length, self._is_exact)
+        moved = None if flight is None else fly(coordinates, flight)
+        return super().move(coordinates, reference) if moved is None else moved
+
+
+class Drift(_FieldFree):
     """Field-free space.
 
     Parameters
@@ -74,8 +106,6 @@ class Drift(Element):
         If the model is unknown.
     """
 
-    isthick = True
-
     def __init__(
         self,
         length: Number = 0.0,
@@ -86,12 +116,12 @@ class Drift(Element):
         self.model = model
         self._register(length=length)
 
-    def body(self, state: State, reference: Reference, weight: float) -> State:
-        drift = exact_drift if self.model == "exact" else expanded_drift
-        return drift(state, reference, plain(self._aligned("length", state.x)) * weight)
+    @property
+    def _is_exact(self) -> bool:
+        return self.model == "exact"
 
 
-class DriftExact(Element):
+class DriftExact(_FieldFree):
     """Field-free space, exact: Xsuite's older name of `Drift(model="exact")`.
 
     Parameters
@@ -101,11 +131,10 @@ class DriftExact(Element):
     Validity: exact, as long as the particle goes forward.
     """
 
-    isthick = True
-
     def __init__(self, length: Number = 0.0) -> None:
         super().__init__()
         self._register(length=length)
 
-    def body(self, state: State, reference: Reference, weight: float) -> State:
-        return exact_drift(state, reference, plain(self._aligned("length", state.x)) * weight)
+    @property
+    def _is_exact(self) -> bool:
+        return True

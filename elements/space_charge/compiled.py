@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.autograd.profiler import record_function
 
+from ..kernels import Kernels
 from .green import green_transform
 from .grid import Grid, refuse_outside
-from .kernels import Kernels
 from .poisson import dtype_of_solve
 
 # A thread is worth its private grid from about this many particles on.

@@ -25,7 +25,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from . import kernels, torch_operations
+from .. import kernels
+from . import torch_operations
 from .compiled import Compiled
 from .grid import Grid
 from .plain import plain_kick

@@ -29,7 +29,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = 2
 SECONDS = 0.7  # of repetitions of one comparison, after a first one that does not count
-LEAST = 2  # repetitions at least
+LEAST = 2  # turns at least
+ROW = 3  # repetitions of a turn, one after another as maps in a row are
 # above so many particles only these are timed, unless asked for
 MANY = 100_000
 COMMON = (
@@ -88,23 +89,25 @@ def coordinates(n: int) -> Any:
 
 
 def alternate(
-    tasks: dict[str, Callable[[Any], Any]], fresh: Callable[[], Any], budget: float
+    tasks: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]], budget: float
 ) -> dict[str, float]:
     """Shortest time of each of some tasks, in turns, for about `budget` s each.
 
-    What `fresh` gives to each task is made anew before it, and does not count.
+    A task is a pair: what makes its argument anew before it, which does not count, and what
+    is timed.
     """
     shortest = dict.fromkeys(tasks, math.inf)
     spent, rounds = 0.0, -1  # the first round compiles and fills caches
     while rounds < LEAST or spent < budget * len(tasks):
-        for name, task in tasks.items():
+        for name, (fresh, task) in tasks.items():
             argument = fresh()
-            start = time.perf_counter()
-            task(argument)
-            elapsed = time.perf_counter() - start
-            if rounds >= 0:
-                shortest[name] = min(shortest[name], elapsed)
-                spent += elapsed
+            for _ in range(ROW):
+                start = time.perf_counter()
+                task(argument)
+                elapsed = time.perf_counter() - start
+                if rounds >= 0:
+                    shortest[name] = min(shortest[name], elapsed)
+                    spent += elapsed
         rounds += 1
     return shortest
 
@@ -144,20 +147,27 @@ def compare(theirs: Any, element: Any, n: int, budget: float) -> dict[str, float
     rows = coordinates(n)
     particles = particles_of(rows)
     bunch = Bunch(torch.from_numpy(rows), reference)
-    wanted = bunch.replace(coordinates=bunch.coordinates.clone().requires_grad_())
     upstream = torch.ones_like(bunch.coordinates)
 
-    def there_and_back(_: Any) -> None:
-        out = element.track(wanted).coordinates
-        torch.autograd.grad(out, wanted.coordinates, upstream)
+    def copied() -> Bunch:
+        return bunch.replace(coordinates=bunch.coordinates.clone())
+
+    def wanted() -> tuple[Bunch, torch.Tensor]:
+        copy = copied()
+        copy.coordinates.requires_grad_()
+        return copy, upstream.clone()
+
+    def there_and_back(argument: tuple[Bunch, torch.Tensor]) -> None:
+        start, by_end = argument
+        torch.autograd.grad(element.track(start).coordinates, start.coordinates, by_end)
 
     # xtrack moves its particles in place
     tasks = {
-        "xtrack": theirs.track,
-        "forward": lambda _: element.track(bunch),
-        "gradient": there_and_back,
+        "xtrack": (particles.copy, theirs.track),
+        "forward": (copied, element.track),
+        "gradient": (wanted, there_and_back),
     }
-    seconds = alternate(tasks, particles.copy, budget)
+    seconds = alternate(tasks, budget)
     return {
         "forward_vs_xtrack": seconds["xtrack"] / seconds["forward"],
         "gradient_vs_xtrack": seconds["xtrack"] / seconds["gradient"],

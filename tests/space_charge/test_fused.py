@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sc_bridge.elements import Bunch, Reference
+from sc_bridge.elements import Bunch, Reference, kernels
 from sc_bridge.elements.errors import SpaceChargeError
 from sc_bridge.elements.space_charge import (
     SpaceCharge,
     fused,
-    kernels,
     space_charge_kick,
     torch_operations,
 )

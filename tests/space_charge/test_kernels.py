@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from sc_bridge.elements import kernels
+from sc_bridge.elements.kernels import build
 from sc_bridge.elements.space_charge import (
     SpaceCharge,
     fused,
-    kernels,
     space_charge_kick,
     torch_operations,
 )
-from sc_bridge.elements.space_charge.kernels import build
 from space_charge.bunches import gaussian_bunch
 
 
@@ -99,9 +99,7 @@ def test_name_of_the_module_follows_the_source(monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_several_processes_may_build_at_once(tmp_path):
-    script = (
-        "from sc_bridge.elements.space_charge import kernels; print(kernels.load() is not None)"
-    )
+    script = "from sc_bridge.elements import kernels; print(kernels.load() is not None)"
     environment = dict(
         os.environ, SC_BRIDGE_CACHE=str(tmp_path), PYTHONPATH=os.pathsep.join(sys.path)
     )

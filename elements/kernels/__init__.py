@@ -1,9 +1,9 @@
-"""C kernels of the space-charge kick: built once per machine, kept in the user's cache folder.
+"""C kernels for the CPU: built once per machine, kept in the user's cache folder.
 
 The compiled module is named by a hash of all that it depends on, built in a folder of its
 own by a separate process, and moved into place at once, so that any number of processes may
-build at the same time. Without a compiler or a writable folder the kick runs on torch
-operations, and says so once.
+build at the same time. Without a compiler or a writable folder space charge and drifts run on torch
+operations, which is said once.
 
 SC_BRIDGE_CACHE names another folder; SC_BRIDGE_KERNELS=0 leaves the kernels off.
 """
@@ -56,7 +56,7 @@ def _load_once() -> Kernels | None:
     except Exception as error:  # any failure of a compiler or a file system
         reason = str(error).strip().splitlines() or [type(error).__name__]
         warnings.warn(
-            f"space charge: no compiled kernels ({reason[-1]}): the kick runs several times "
+            f"no compiled kernels ({reason[-1]}): space charge and drifts run several times "
             "slower on torch operations. For speed, install a C compiler (gcc or clang) and let "
             f"{cache_folder()} be writable, or name another folder in SC_BRIDGE_CACHE",
             RuntimeWarning,

@@ -21,9 +21,13 @@ REALS = {"float32": "float", "float64": "double"}
 SHAPES = {"cic": 2, "tsc": 3}  # nodes that a particle touches along each axis
 SOURCE = Path(__file__).with_name("particle_mesh.c")  # for every shape and precision
 SPECTRUM = Path(__file__).with_name("spectrum.c")  # for every precision
+FLIGHT = Path(__file__).with_name("flight.c")  # for every precision
 PRELUDE = """
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
+static inline float root_float32(float square) { return sqrtf(square); }
+static inline double root_float64(double square) { return sqrt(square); }
 #ifdef _OPENMP
 #include <omp.h>
 #define SC_THREAD omp_get_thread_num()
@@ -89,12 +93,24 @@ SPECTRAL: Signatures = {
         "spectrum:REAL* octant:REAL* nodes:int64* first:int64 rows:int64 threads:int64",
     ),
 }
+FLIGHTS: Signatures = {
+    "drift": (
+        None,
+        "rows:int64* to:int64* numbers:float64* exact:int64 n:int64 batch:int64 step:int64 "
+        "threads:int64",
+    ),
+    "drift_gradient": (
+        None,
+        "rows:int64* upstream:int64* to:int64* numbers:float64* exact:int64 n:int64 batch:int64 "
+        "step:int64 threads:int64",
+    ),
+}
 
 
 def source() -> str:
     """The text of every shape and precision."""
-    mesh, spectrum = SOURCE.read_text(), SPECTRUM.read_text()
-    parts = [PRELUDE, *(_of_precision(spectrum, real, real) for real in REALS)]
+    mesh, others = SOURCE.read_text(), (SPECTRUM.read_text(), FLIGHT.read_text())
+    parts = [PRELUDE, *(_of_precision(text, real, real) for text, real in product(others, REALS))]
     for (shape, touched), real in product(SHAPES.items(), REALS):
         body = _of_precision(mesh, real, f"{shape}_{real}")
         parts.append(f"#define TOUCHED {touched}\n{body}\n#undef TOUCHED")
@@ -111,6 +127,7 @@ def module_name() -> str:
         source(),
         PARTICLE_MESH,
         SPECTRAL,
+        FLIGHTS,
         COMMON_FLAGS,
         OPTIONAL_FLAGS,
         version("xobjects"),
@@ -143,7 +160,8 @@ def descriptions() -> dict[str, Any]:
         "advise_large_pages": xo.Kernel(c_name="advise_large_pages", args=memory),
     }
     meshes = [(f"{shape}_{real}", real, PARTICLE_MESH) for shape, real in product(SHAPES, REALS)]
-    for ending, real, signatures in [*meshes, *((real, real, SPECTRAL) for real in REALS)]:
+    singles = [(real, real, {**SPECTRAL, **FLIGHTS}) for real in REALS]
+    for ending, real, signatures in [*meshes, *singles]:
         for name, (returned, signature) in signatures.items():
             args = []
             for argument in signature.split():
