@@ -360,26 +360,6 @@ def _by_rows(transport: Transport, coordinates: Tensor, reference: Reference) ->
     return blocks.move(lambda c: transport(State(*c.unbind(-2)), reference), coordinates)
 
 
-def row_transport(
-    parts: Sequence[Element], reference: Reference, coasting: bool = False
-) -> Transport:
-    """Return the map of a row of elements that `reference` enters.
-
-    The map ignores the reference it is given later: each element gets its own. With `coasting`
-    energy kicks are left out and the reference stays.
-    """
-
-    def transport(state: State, _: Reference) -> State:
-        here = reference
-        for part in parts:
-            apply = part.coast if coasting else part.transport
-            state = apply(state, here.over_particles(state.x))
-            here = here if coasting or part.is_map else part.outgoing(here)
-        return state
-
-    return transport
-
-
 def transfer_matrix(
     transport: Transport, reference: Reference, orbit: Tensor | None = None
 ) -> Tensor:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from sc_bridge.elements import Bunch, Element, Reference
-from sc_bridge.elements.base import Transport, row_transport, transfer_matrix
-from sc_bridge.elements.parts import Part, Slice
+from sc_bridge.elements.base import Transport, transfer_matrix
+from sc_bridge.elements.parts import Part, Slice, row_transport
 from sc_bridge.elements.space_charge import (
     Field,
     SpaceCharge,
