@@ -26,6 +26,7 @@ COLOURS = {
     "bend": "#5b7fb5",
     "focusing quadrupole": "#d1605e",
     "defocusing quadrupole": "#e29a48",
+    "idle quadrupole": "#9aa5b1",
     "sextupole": "#8b6bb0",
     "octupole": "#4f9aa8",
     "solenoid": "#a0793d",

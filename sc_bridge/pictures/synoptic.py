@@ -28,6 +28,7 @@ SHAPES = {
     "bend": (-0.4, 0.8),
     "focusing quadrupole": (0.0, 1.0),
     "defocusing quadrupole": (-1.0, 1.0),
+    "idle quadrupole": (-0.5, 1.0),
     "sextupole": (-0.7, 1.4),
     "octupole": (-0.7, 1.4),
     "solenoid": (-0.55, 1.1),
@@ -90,7 +91,9 @@ def _kind(element: Element) -> str:
 
 
 def _quadrupole(k1: float) -> str:
-    return "focusing quadrupole" if k1 >= 0 else "defocusing quadrupole"
+    if k1 == 0.0:
+        return "idle quadrupole"
+    return "focusing quadrupole" if k1 > 0 else "defocusing quadrupole"
 
 
 def _component(element: Element, order: int) -> float:

@@ -23,6 +23,7 @@ from .sensitivities import largest, relative
 _MOMENTS_SHOWN = ("intensity", "mean_x", "mean_y", *(n for n in MOMENTS if n.startswith("sigma_")))
 _MOMENTS_SHOWN += tuple(n for n in MOMENTS if n.startswith("nemitt_"))
 _ENERGIES = ((1e12, "TeV"), (1e9, "GeV"), (1e6, "MeV"), (1e3, "keV"), (1.0, "eV"))
+_FOLDERS = re.compile(r"\S*/(?=[^/\s]+:\d+:)")  # in front of file and line
 _MOST_ROWS = 200  # of a list; the rest is in results.json
 
 
@@ -52,7 +53,7 @@ def report_page(outcome: Outcome, versions: Mapping[str, str], written: Sequence
         particle=_particle(outcome),
         outcome=outcome,
         lattice=lattice,
-        warnings=[text.replace(_folder_of(lattice), "") for text in lattice.warnings],
+        warnings=[_FOLDERS.sub("", text) for text in lattice.warnings],
         left_out=_left_out(lattice),
         tiles=list(_tiles(outcome)),
         along=drawings(outcome),
@@ -73,12 +74,6 @@ def report_page(outcome: Outcome, versions: Mapping[str, str], written: Sequence
         versions=versions,
         written=written,
     )
-
-
-def _folder_of(lattice: Lattice) -> str:
-    """The folder that the places in a lattice begin with."""
-    head, slash, _ = lattice.source.rpartition("/")
-    return head + slash if slash else "\0"
 
 
 def _left_out(lattice: Lattice) -> list[tuple[str, str, list[str]]]:

@@ -1,4 +1,4 @@
-"""Phase space at the start and at the end, on the same axes."""
+"""Phase space at the start and at the end."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from .scales import Scale, suited_unit
 _PLANES = (("x", "m", "px", "1"), ("y", "m", "py", "1"), ("zeta", "m", "delta", "1"))
 _GREEK = {"zeta": "ζ", "delta": "δ"}
 _SIZE, _BINS = 200.0, 100
+_MOST_LARGER = 5.0
 _FEW = 400  # particles that are drawn one by one
 _BLUE = (0x3D, 0x7D, 0xCA)
 
@@ -38,11 +39,15 @@ class PhaseSpace:
 
 
 def phase_spaces(start: Bunch, end: Bunch) -> Iterator[PhaseSpace]:
-    """Yield start and end of every plane; lost particles are left out."""
+    """Yield start and end of every plane; lost particles are left out.
+
+    Both have the same axes, unless one would be a dot on those of the other.
+    """
     for across, unit, up, unit_up in _PLANES:
-        x_axis = _Axis.of(across, unit, start, end)
-        y_axis = _Axis.of(up, unit_up, start, end)
+        alike = _alike(across, start, end) and _alike(up, start, end)
         for when, bunch in (("start", start), ("end", end)):
+            shown = (start, end) if alike else (bunch,)
+            x_axis, y_axis = _Axis.of(across, unit, *shown), _Axis.of(up, unit_up, *shown)
             x, y = living(bunch, across) * x_axis.factor, living(bunch, up) * y_axis.factor
             yield PhaseSpace(
                 plane=f"{x_axis.name} – {y_axis.name}",
@@ -56,9 +61,14 @@ def phase_spaces(start: Bunch, end: Bunch) -> Iterator[PhaseSpace]:
             )
 
 
+def _alike(coordinate: str, *bunches: Bunch) -> bool:
+    ranges = [float(np.ptp(living(bunch, coordinate))) for bunch in bunches]
+    return max(ranges) <= _MOST_LARGER * min(ranges)
+
+
 @dataclass(frozen=True)
 class _Axis:
-    """One coordinate: its name, unit and limits, the same at the start and at the end."""
+    """One coordinate: its name, unit and limits, the same of one or of both bunches."""
 
     name: str
     unit: str

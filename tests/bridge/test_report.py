@@ -293,6 +293,21 @@ def test_memory_is_predicted_beside_measured(outcome, page):
     assert "peak of the process, predicted" in page.read_text()
 
 
+def test_an_idle_quadrupole_is_neither_up_nor_down(outcome):
+    name = next(m.name for m in magnets(outcome.sequence) if "focusing" in m.kind)
+    strength = outcome.sequence[name].k1
+    before = strength.item()
+    try:
+        knob = next(k for k in outcome.sequence.knobs.values() if k.item() in (before, -before))
+        value = knob.item()
+        with torch.no_grad():
+            knob.fill_(0.0)
+        assert "idle quadrupole" in {m.kind for m in magnets(outcome.sequence)}
+    finally:
+        with torch.no_grad():
+            knob.fill_(value)
+
+
 # ---- the other files -------------------------------------------------------------------------
 
 
