@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
@@ -70,7 +70,7 @@ class Element(nn.Module):
         super().__init__()
         self.name = None
         self.stands_for: str | None = None
-        self._drivers: dict[str, Driver] = {}
+        self.drivers: dict[str, Driver] = {}  # of fields that are not free
         self._ranks: dict[str, int] = {}
 
     # ---- the physics, one class each -------------------------------------------------
@@ -246,18 +246,23 @@ class Element(nn.Module):
         kind = type(self).__name__
         return f"{kind} {self.name!r}" if self.name else kind
 
+    @property
+    def field_ranks(self) -> Mapping[str, int]:
+        """Every float field, and the number of its own axes: 0, or 1 for knl and the like."""
+        return self._ranks
+
     def drive(self, field: str, driver: Driver) -> None:
         """Let `driver` compute `field` at every use."""
         if field not in self._ranks:
             raise ElementError(f"{self.label}: has no float field {field!r} to drive")
         self._parameters.pop(field, None)
-        self._drivers[field] = driver
+        self.drivers[field] = driver
 
     def free(self, field: str) -> None:
         """Cut the tie of `field` to its knobs; it keeps its present value as a free parameter."""
-        if field not in self._drivers:
+        if field not in self.drivers:
             raise ElementError(f"{self.label}: {field!r} is not driven by any knob")
-        value = self._drivers.pop(field)().detach().clone()
+        value = self.drivers.pop(field)().detach().clone()
         self.register_parameter(field, nn.Parameter(value, requires_grad=False))
 
     def _check_choice(self, field: str, value: str, *choices: str) -> None:
@@ -309,13 +314,13 @@ class Element(nn.Module):
         return value.unsqueeze(-1 - rank).to(like.dtype)
 
     def __getattr__(self, name: str) -> Any:
-        drivers = self.__dict__.get("_drivers")
+        drivers = self.__dict__.get("drivers")
         if drivers and name in drivers:
             return drivers[name]()
         return super().__getattr__(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        driver = self.__dict__.get("_drivers", {}).get(name)
+        driver = self.__dict__.get("drivers", {}).get(name)
         if driver is not None:
             raise ElementError(
                 f"{self.label}: {name} is driven by {', '.join(driver.knobs) or 'an expression'}: "

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sc_bridge.elements import Element
 from sc_bridge.elements.curved import CurvedMagnet
 from sc_bridge.elements.parts import Part, whole_of
+from sc_bridge.elements.space_charge import SpaceChargeKick
 
 from .errors import AuditError
 from .slicing import length_of
@@ -140,7 +141,7 @@ def audit_sequence(sequence: KickedSequence) -> Audit:
     length = math.fsum(row.length_sliced for row in rows)
     _same(sequence, "length [m]", {"elements": length, "sequence": sequence.length})
     kick_length = math.fsum(sequence.kick_lengths.detach().tolist())
-    if kicks:
+    if sequence.slicing is not None:
         thick = math.fsum(length_of(element) for element in built)
         _same(sequence, "kick length [m]", {"kicks": kick_length, "thick elements": thick})
     return Audit(sequence.lattice.source, rows, length, angle, kicks, kick_length)
@@ -175,7 +176,7 @@ def _occurrences(sequence: KickedSequence) -> Counter[str]:
     """How often each element passes by in the steps, by the weight of its slices."""
     weights: dict[str, list[float]] = {}
     for step in sequence.steps:
-        if step.kind == "map":
+        if step.kind == "map" or step.part is sequence[step.name]:
             weights.setdefault(step.name, []).append(_share(sequence, step))
     return Counter({name: round(math.fsum(parts)) for name, parts in weights.items()})
 
@@ -225,6 +226,8 @@ def _angle(element: Element) -> float:
 
 
 def _planned_kicks(sequence: KickedSequence, element: Element) -> int:
+    if sequence.carries_kicks and isinstance(element, SpaceChargeKick):
+        return 1
     if sequence.slicing is None or length_of(element) == 0.0:
         return 0
     return sequence.slicing.kicks(element) * len(sequence.splitting.scheme)

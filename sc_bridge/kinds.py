@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args, get_type_hints
 
+import torch
+
 from sc_bridge import elements
 from sc_bridge.elements import Element, Marker
 from sc_bridge.elements.errors import ElementError
+from sc_bridge.elements.space_charge import SpaceChargeKick
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ _NO_RECORDS = {"Aperture", "DriftSlice", "Edge", "Element", "Inverse", "Misalign
 _REPEATED = frozenset(
     {"number_of_particles", "bunchlength_rms", "sigma_x", "sigma_y", "x_co", "y_co"}
 )
+# the name of `sc_bridge.xsuite.SpaceCharge3D` in files; xfields has a SpaceCharge3D of its own
+OWN_KICK = "ScBridgeSpaceCharge3D"
 _FAR = 1e10  # Xsuite's end of a profile that has none, m
 _MONITORS = (
     "BeamPositionMonitor",
@@ -86,7 +91,10 @@ def _kinds() -> dict[str, Kind]:
 
 
 def frozen_kick(
-    length: float, longitudinal_profile: Mapping[str, Any], fieldmap: Mapping[str, Any]
+    length: float,
+    longitudinal_profile: Mapping[str, Any],
+    fieldmap: Mapping[str, Any],
+    update_on_track: bool = False,
 ) -> Element:
     """Build a SpaceChargeBiGaussian from the parts that Xsuite's file holds.
 
@@ -117,10 +125,24 @@ def frozen_kick(
         sigma_z=profile.get("_sigma_z", 0.0),
         z0=profile.get("_z0", 0.0),
         q_parameter=profile.get("_q_param", 0.0),
+        update_on_track=update_on_track,
     )
 
 
+def own_kick(**fields: Any) -> Element:
+    """Build the kick that `sc_bridge.xsuite.SpaceCharge3D` wrote."""
+    read: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in fields.items()}
+    if "field_dtype" in read:
+        read["field_dtype"] = getattr(torch, str(read["field_dtype"]), read["field_dtype"])
+    kick = SpaceChargeKick(**read)
+    kick.stands_for = OWN_KICK
+    return kick
+
+
 KINDS = _kinds()
+KINDS[OWN_KICK] = Kind(own_kick, keywords(SpaceChargeKick))
 KINDS["SpaceChargeBiGaussian"] = Kind(
-    frozen_kick, frozenset({"length", "longitudinal_profile", "fieldmap"}), derived=_REPEATED
+    frozen_kick,
+    frozenset({"length", "longitudinal_profile", "fieldmap", "update_on_track"}),
+    derived=_REPEATED,
 )

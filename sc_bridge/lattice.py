@@ -18,6 +18,7 @@ THIN_WITH_LENGTH = frozenset(
         "ElectronCooler",
         "ElectronLensInterpolated",
         "Misalignment",
+        "ScBridgeSpaceCharge3D",
         "SimpleThinBend",
         "SpaceCharge3D",
         "SpaceChargeBiGaussian",

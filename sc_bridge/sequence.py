@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sc_bridge.elements import Bunch, Element, Reference
+from sc_bridge.elements import Bunch, Cavity, Element, Reference
 from sc_bridge.elements.base import Transport, transfer_matrix
-from sc_bridge.elements.parts import Part, Slice, row_transport
+from sc_bridge.elements.parts import Part, row_transport
 from sc_bridge.elements.space_charge import (
     Field,
     SpaceCharge,
+    SpaceChargeKick,
     cell_sizes,
     space_charge_field,
     space_charge_kick,
@@ -27,26 +27,12 @@ from .build import build_elements
 from .errors import LatticeError, SpaceChargeError
 from .knobs import Knobs
 from .lattice import Lattice
-from .slicing import AnySlicing, Slicing, is_slicing, length_of, settle, weights_in
-from .splitting import Splitting, Strang, map_weights
+from .slicing import AnySlicing, Slicing, is_slicing, settle
+from .splitting import Splitting, Strang
 from .stages import Item, Kick, Losses, Passage, Stage, build_stages
+from .steps import Step, build_steps, moved
 
 CellSizes = Any  # what `cell_sizes` returns; opaque here
-
-
-@dataclass(frozen=True)
-class Step:
-    """One map or kick of a sequence.
-
-    `part` is what is applied (a map), or the slice whose length a kick carries; positions in m.
-    """
-
-    kind: Literal["map", "kick"]
-    name: str
-    part: Element
-    s_start: float
-    s_end: float
-    position: int = 0  # of the element in the lattice
 
 
 class KickedSequence(nn.Module):
@@ -110,17 +96,59 @@ class KickedSequence(nn.Module):
         self.space_charge = space_charge
         self.splitting = splitting or Strang()
         self.reference = reference or _reference_of(lattice)
+        self.bend_model = bend_model
         self.knobs = Knobs(lattice)
         self._by_name = build_elements(lattice, self.knobs, bend_model)
         # slices own no field: their parents are among the elements
-        wholes = (e for e in self._by_name.values() if not isinstance(e, Part))
-        self.elements = nn.ModuleList(wholes)
+        self.elements = nn.ModuleList(self.wholes.values())
+        self._adopt_kicks()
         self.steps = tuple(self._build_steps())
         if slicing is not None:
             self.slicing = settle(slicing, self)  # a rule may look at the line without kicks
             self.steps = tuple(self._build_steps())
         self.stages = tuple(build_stages(self.items()))
         self._cell_sizes: list[CellSizes] | None = None
+
+    # ---- live lines ----------------------------------------------------------------------
+
+    @classmethod
+    def from_line(
+        cls, line: Any, slicing: AnySlicing | None = None, name: str | None = None, **options: Any
+    ) -> KickedSequence:
+        """Build from a live `xt.Line` or `xt.Environment`; its variables become knobs.
+
+        Parameters
+        ----------
+        line : xtrack.Line, xtrack.Environment, or an object with element_names and element_dict
+        slicing : Slicing or LineSlicing, optional
+        name : str, optional
+            Which line of an Environment that has several.
+        **options
+            Other arguments of the class: space_charge, bend_model, reference, splitting.
+
+        Raises
+        ------
+        LatticeError
+            If it is not one definite line, has no reference, or something in it is not
+            supported.
+        """
+        from .xsuite.live import sequence_from
+
+        return sequence_from(cls, line, name, slicing=slicing, **options)
+
+    def pull(self, line: Any, name: str | None = None) -> None:
+        """Take the present values of a line's variables and fields, which was read before.
+
+        Parameters and their graph of use stay the same objects; fields that were cut free stay.
+
+        Raises
+        ------
+        LatticeError
+            If the line has changed in more than values: then it is to be read anew.
+        """
+        from .xsuite.live import pull
+
+        pull(self, line, name)
 
     # ---- what it is made of ------------------------------------------------------------
 
@@ -133,6 +161,11 @@ class KickedSequence(nn.Module):
                 f"sequence: no element {name!r} in {self.lattice.source}; it has "
                 f"{', '.join(list(self._by_name)[:8])}{', ...' if len(self._by_name) > 8 else ''}"
             ) from None
+
+    @property
+    def wholes(self) -> dict[str, Element]:
+        """Elements by name, parents of slices among them; not the slices."""
+        return {n: e for n, e in self._by_name.items() if not isinstance(e, Part)}
 
     def free(self, field: str) -> None:
         """Cut the tie of a field, written "element.field", to its knobs."""
@@ -169,7 +202,8 @@ class KickedSequence(nn.Module):
 
     def transport(self, coasting: bool = False) -> Transport:
         """Return the map of all whole elements, without kicks; `coasting` freezes the RF."""
-        parts = [self._by_name[name] for name in self.lattice.element_names]
+        every = (self._by_name[name] for name in self.lattice.element_names)
+        parts = [part for part in every if not isinstance(part, SpaceChargeKick)]
         return row_transport(parts, self.reference, coasting)
 
     # ---- grids ---------------------------------------------------------------------------
@@ -237,53 +271,44 @@ class KickedSequence(nn.Module):
 
     # ---- construction --------------------------------------------------------------------
 
-    def _build_steps(self) -> Iterator[Step]:
-        parts: dict[str, list[tuple[Literal["map", "kick"], Element]]] = {}
-        s = 0.0
-        for position, name in enumerate(self.lattice.element_names):
-            if name not in parts:
-                parts[name] = list(self._interleave(self._by_name[name]))
-            for kind, part in parts[name]:
-                s_start, s = s, _end_of(kind, part, s)
-                yield Step(kind, name, part, s_start, s, position)
+    def _adopt_kicks(self) -> None:
+        """Make the kicks that a line carries the sequence's, if their settings are one.
 
-    def _interleave(self, element: Element) -> Iterator[tuple[Literal["map", "kick"], Element]]:
-        if self.slicing is None or length_of(element) == 0.0:
-            yield "map", element
-            return
-        kicks = weights_in(element, self.slicing, self.splitting)
-        entry, first, *others, exit_ = element.slices(map_weights(kicks))
-        if _has_face(element, "entry"):
-            yield "map", entry
-        yield "map", first
-        for weight, body in zip(kicks, others, strict=True):
-            yield "kick", Slice(element, weight)
-            yield "map", body
-        if _has_face(element, "exit"):
-            yield "map", exit_
+        Otherwise each is an element with settings of its own.
+        """
+        kicks = [e for e in self._by_name.values() if isinstance(e, SpaceChargeKick)]
+        if kicks and self.space_charge is not None:
+            raise LatticeError(
+                f"{self.lattice.source}: the line carries the kick {kicks[0].name!r} already: "
+                "leave slicing and space_charge out, or take its kicks out"
+            )
+        first = kicks[0].settings if kicks else None
+        one = all(kick.settings == first and kick.cell_size is None for kick in kicks)
+        self.carries_kicks = bool(kicks) and one
+        if self.carries_kicks:
+            self.space_charge = first
+
+    def _build_steps(self) -> Iterator[Step]:
+        return build_steps(
+            self.lattice.element_names,
+            self._by_name,
+            self.slicing,
+            self.splitting,
+            self.carries_kicks,
+        )
 
     def update_places(self) -> None:
         """Move the places of steps to where the present lengths put them.
 
         Knobs may drive lengths; the number of slices stays.
         """
-        moved = any(
-            (step.s_start, step.s_end) != place
-            for step, place in zip(self.steps, self._places(), strict=True)
-        )
-        if moved:
-            self.steps = tuple(
-                replace(step, s_start=s_start, s_end=s_end)
-                for step, (s_start, s_end) in zip(self.steps, self._places(), strict=True)
-            )
+        steps = moved(self.steps)
+        if steps is not self.steps:
+            self.steps = steps
             self.stages = tuple(build_stages(self.items()))
-
-    def _places(self) -> Iterator[tuple[float, float]]:
-        """Start and end of every step by the present lengths, m."""
-        s = 0.0
-        for step in self.steps:
-            s_start, s = s, _end_of(step.kind, step.part, s)
-            yield s_start, s
+            for element in self._by_name.values():
+                if isinstance(element, Cavity):  # its harmonic is that of the whole line
+                    element.line_length = self.length
 
     def items(self) -> Iterator[Item]:
         """Kicks and maps in the order of tracking."""
@@ -314,11 +339,6 @@ class KickedSequence(nn.Module):
         return f"KickedSequence({self.extra_repr()})"
 
 
-def _end_of(kind: str, part: Element, s_start: float) -> float:
-    """Position behind a map or a kick, m; a kick takes no length."""
-    return s_start + length_of(part) if kind == "map" else s_start
-
-
 def check_turns(what: str, turns: int) -> None:
     """Refuse what is no number of turns."""
     if not isinstance(turns, Integral) or isinstance(turns, bool) or turns < 1:
@@ -335,10 +355,6 @@ def _named(stage: Stage) -> Iterator[None]:
         raise SpaceChargeError(
             f"kick {stage.index} in {name!r} at s = {stage.s:.6g} m: {error}"
         ) from None
-
-
-def _has_face(element: Element, side: Literal["entry", "exit"]) -> bool:
-    return getattr(type(element), side) is not getattr(Element, side)
 
 
 def _reference_of(lattice: Lattice) -> Reference:

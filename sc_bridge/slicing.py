@@ -189,10 +189,15 @@ def kicks_at(element: Element, spacing: float) -> int:
     LatticeError
         If there are more than 50 000.
     """
-    length = abs(length_of(element))
+    return number_of_kicks(length_of(element), spacing, element.label)
+
+
+def number_of_kicks(length: float, spacing: float, label: str) -> int:
+    """As `kicks_at`, for a length in m; `label` names what has it."""
+    length = abs(length)
     if not length <= _MOST_KICKS * spacing:
         raise LatticeError(
-            f"slicing: {element.label}, {length:.6g} m long, at a spacing of {spacing:.3g} m: "
+            f"slicing: {label}, {length:.6g} m long, at a spacing of {spacing:.3g} m: "
             f"more than {_MOST_KICKS} kicks: choose a larger spacing"
         )
     return max(1, math.ceil(length / spacing - _ROUNDING))

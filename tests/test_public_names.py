@@ -35,6 +35,10 @@ PUBLIC = {
     "sc_bridge.memory": """
         Law Measurement Plan fit measure plan
     """,
+    "sc_bridge.xsuite": """
+        Problem SpaceCharge3D bunch_from from_line gradient install_space_charge particles_from
+        sequences_from to_line
+    """,
 }
 
 
@@ -50,7 +54,13 @@ def test_public_names_are_those_of_the_list(module):
 
 
 @pytest.mark.parametrize(
-    "path", ["sc_bridge/__init__.py", "elements/__init__.py", "sc_bridge/memory/__init__.py"]
+    "path",
+    [
+        "sc_bridge/__init__.py",
+        "elements/__init__.py",
+        "sc_bridge/memory/__init__.py",
+        "sc_bridge/xsuite/__init__.py",
+    ],
 )
 def test_public_names_are_exported_as_themselves(path):
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -74,7 +75,7 @@ class SpaceCharge:
     field_dtype: torch.dtype | None = None
 
     def __post_init__(self) -> None:
-        nodes = tuple(self.grid)
+        nodes = tuple(self.grid) if isinstance(self.grid, Iterable) else ()
         integers = all(isinstance(n, int) and not isinstance(n, bool) for n in nodes)
         if len(nodes) != 3 or not integers or min(nodes) < SMALLEST_GRID:
             raise SpaceChargeError(

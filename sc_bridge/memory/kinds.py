@@ -39,7 +39,7 @@ def _kind_of(element: Element) -> Hashable:
 
 
 def _numbers(element: nn.Module) -> tuple[Any, ...]:
-    drivers = vars(element).get("_drivers", {})
+    drivers = vars(element).get("drivers", {})
     return tuple(
         (name, *_state(getattr(element, name)), name in drivers)
         for name, _ in element.named_parameters(recurse=False)

@@ -6,103 +6,199 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sc_bridge.elements import Bunch, Reference
 from sc_bridge.elements.bunch import COORDINATES
 from sc_bridge.errors import BunchError
 
+from .arrays import array_module, check_species, reference_momentum, shared_coordinates, tensor_of
+from .layout import lay_out
 from .xtrack import import_xtrack
 
+_LOST_ON_APERTURE = 0  # xtrack's state
 
-def bunch_from(particles: Any) -> Bunch:
-    """Return the bunch of an `xt.Particles`, a copy in float64 on the CPU.
 
-    Particles are in the order of their `particle_id`, since xtrack moves lost ones to the end;
+def bunch_from(particles: Any, copy: bool = True) -> Bunch:
+    """Return the bunch of an `xt.Particles`, in float64 on the device of the particles.
+
     `alive` is `state > 0`, and unallocated places are left out.
 
     Parameters
     ----------
     particles : xtrack.Particles
         One species and one reference momentum.
+    copy : bool
+        True copies; particles are in the order of their `particle_id`, since xtrack moves lost
+        ones to the end. False gives coordinates and weights over the memory of the particles, in
+        their order: what xtrack tracks next moves the bunch (`alive` aside: call it again).
+        Possible for particles that `particles_from` made.
 
     Raises
     ------
     BunchError
-        If it is not that, or holds no particle.
+        If it is not that, holds no particle, or cannot be shared.
+    ScBridgeError
+        If the particles are on a GPU and CuPy is not installed.
     """
-    xt = import_xtrack()
-    if not isinstance(particles, xt.Particles):
-        raise BunchError(f"bunch_from: {type(particles).__name__}: must be xtrack.Particles")
-    unallocated = xt.particles.LAST_INVALID_STATE
-    state = _array(particles, "state")
-    places = np.flatnonzero(state > unallocated)
-    if places.size == 0:
-        raise BunchError("bunch_from: no particles: every place is unallocated")
-    order = places[np.argsort(_array(particles, "particle_id")[places], kind="stable")]
-    for name in ("chi", "charge_ratio"):
-        _check_species(_array(particles, name)[order], name)
-    coordinates = np.stack([_array(particles, name)[order] for name in COORDINATES])
+    _check_particles("bunch_from", particles)
+    order = _by_identity(particles) if copy else _allocated(particles)
+    try:
+        check_species(particles, order)
+        p0c = reference_momentum(particles, order)
+    except BunchError as error:
+        raise BunchError(f"bunch_from: {error}") from None
+    if copy:
+        coordinates = torch.stack([tensor_of(particles, name)[order] for name in COORDINATES])
+    else:
+        coordinates = _shared(particles)[:, order]
     return Bunch(
-        torch.from_numpy(coordinates),
-        Reference(
-            float(particles.mass0), float(particles.q0), _momentum(_array(particles, "p0c")[order])
-        ),
-        weight=torch.from_numpy(_array(particles, "weight")[order]),
-        alive=torch.from_numpy(state[order] > 0),
+        coordinates,
+        Reference(float(particles.mass0), float(particles.q0), p0c),
+        weight=tensor_of(particles, "weight")[order],
+        alive=tensor_of(particles, "state")[order] > 0,
     )
 
 
-def particles_from(bunch: Bunch) -> Any:
-    """Return a bunch as `xt.Particles` on the CPU: `particle_id` is the place in the bunch.
+def particles_from(bunch: Bunch, out: Any = None, context: Any = None) -> Any:
+    """Return a bunch as `xt.Particles`; values are exact, delta, rvv and rpp follow pzeta.
 
-    Without lost particles the order is that of the bunch; lost ones come last, with state 0,
-    as xtrack keeps them. Values are exact; gradients end here.
+    Parameters
+    ----------
+    bunch : Bunch
+        One bunch, not a batch; gradients end here.
+    out : xtrack.Particles, optional
+        Write into these, as many as the bunch has and in the order of their `particle_id` (as
+        `bunch_from` gave them): ids, s, at_element, at_turn and the state of those lost before
+        stay. By default new ones, whose `particle_id` is the place in the bunch.
+    context : xobjects context, optional
+        Where new particles live; a serial CPU context by default.
+
+    Returns
+    -------
+    xtrack.Particles
+        Without lost particles in the order of the bunch. Those lost in the bunch have state 0
+        and come last, as xtrack keeps them. New ones on the CPU lie in memory as a bunch does:
+        `bunch_from(particles, copy=False)` needs no copy.
 
     Raises
     ------
     BunchError
-        If it is a batch of bunches.
+        If it is a batch of bunches, or does not fit `out`.
+    ScBridgeError
+        If the context is on a GPU and CuPy is not installed.
     """
-    xt = import_xtrack()
-    reference = bunch.reference.detach()
-    if bunch.coordinates.dim() != 2 or reference.p0c.numel() != 1:
+    if not isinstance(bunch, Bunch):
+        raise BunchError(f"particles_from: {type(bunch).__name__}: must be a Bunch")
+    if bunch.coordinates.dim() != 2 or bunch.reference.p0c.numel() != 1:
         raise BunchError(
             f"particles_from: a batch of shape {tuple(bunch.coordinates.shape[:-2])}: "
             "xtrack.Particles holds one bunch: pass one of them"
         )
-    values = bunch.coordinates.detach().to("cpu", torch.float64).numpy()
-    alive = bunch.alive.cpu().numpy()
-    particles = xt.Particles(
-        mass0=reference.mass0.item(),
-        q0=reference.q0.item(),
-        p0c=reference.p0c.item(),
-        weight=bunch.weight.detach().to("cpu", torch.float64).numpy(),
-        **dict(zip(COORDINATES, values, strict=True)),
-    )
-    if not alive.all():
-        particles.state = alive.astype(np.int64)
+    bunch = bunch.detach()
+    bunch = bunch.replace(coordinates=bunch.coordinates.double(), weight=bunch.weight.double())
+    particles = _new(bunch, context) if out is None else out
+    _check_particles("particles_from", particles)
+    order = _by_identity(particles)
+    _check_fit(bunch, particles, order)
+    _write(bunch, particles, order)
+    if array_module(particles._context) is np:
         particles.reorganize()
     return particles
 
 
-def _array(particles: Any, name: str) -> np.ndarray:
-    """Return a copy on the CPU of one array, lost and unallocated particles included."""
-    return np.array(particles._context.nparray_from_context_array(getattr(particles, name)))
+def _new(bunch: Bunch, context: Any) -> Any:
+    xt = import_xtrack()
+    on_cpu = context is None or array_module(context) is np
+    reference = bunch.reference
+    particles = xt.Particles(
+        _context=context,
+        mass0=reference.mass0.item(),
+        q0=reference.q0.item(),
+        p0c=reference.p0c.item(),
+        x=np.zeros(bunch.n_particles),
+    )
+    return lay_out(particles) if on_cpu else particles
 
 
-def _check_species(ratio: np.ndarray, name: str) -> None:
-    others = np.flatnonzero(ratio != 1.0)
-    if others.size:
+def _write(bunch: Bunch, particles: Any, order: Tensor) -> None:
+    """Write all that a bunch says into the places `order` of particles."""
+    p0c = bunch.reference.p0c.item()
+    if p0c != reference_momentum(particles, order):
+        particles.p0c[:] = p0c  # beta0 and gamma0 with it
+    values = dict(zip(COORDINATES, bunch.coordinates, strict=True))
+    delta = bunch.delta
+    values |= {"delta": delta, "rvv": bunch.rvv, "rpp": 1.0 / (1.0 + delta)}
+    values["weight"] = bunch.weight
+    for name, value in values.items():
+        array = tensor_of(particles, name)
+        array[order] = value.to(array.device)
+    state = tensor_of(particles, "state")
+    newly_lost = order[(state[order] > 0) & ~bunch.alive.to(state.device)]
+    state[newly_lost] = _LOST_ON_APERTURE
+
+
+def _check_fit(bunch: Bunch, particles: Any, order: Tensor) -> None:
+    if order.numel() != bunch.n_particles:
         raise BunchError(
-            f"bunch_from: {others.size} of {ratio.size} particles are of another species "
-            f"({name} = {ratio[others[0]]!r}, not 1): pass one species at a time"
+            f"particles_from: out holds {order.numel()} particles and the bunch "
+            f"{bunch.n_particles}: must be as many"
+        )
+    for name in ("mass0", "q0"):
+        theirs, ours = float(getattr(particles, name)), getattr(bunch.reference, name).item()
+        if theirs != ours:
+            raise BunchError(
+                f"particles_from: out has {name} = {theirs!r} and the bunch {ours!r}: "
+                "must be one species"
+            )
+    check_species(particles, order)
+    risen = (tensor_of(particles, "state")[order] <= 0) & bunch.alive.to(order.device)
+    if bool(risen.any()):
+        identity = tensor_of(particles, "particle_id")[order][risen][0].item()
+        raise BunchError(
+            f"particles_from: particle {identity} is lost in out and alive in the bunch: "
+            "pass the particles that the bunch came from"
         )
 
 
-def _momentum(p0c: np.ndarray) -> float:
-    if (p0c != p0c[0]).any():
+def _check_particles(what: str, particles: Any) -> None:
+    xt = import_xtrack()
+    if not isinstance(particles, xt.Particles):
+        raise BunchError(f"{what}: {type(particles).__name__}: must be xtrack.Particles")
+
+
+def _by_identity(particles: Any) -> Tensor:
+    """Places of all particles that there are, lost ones included, in the order of their ids."""
+    state = tensor_of(particles, "state")
+    (places,) = torch.where(state > _unallocated())
+    if places.numel() == 0:
+        raise BunchError("bunch_from: no particles: every place is unallocated")
+    identity = tensor_of(particles, "particle_id")[places]
+    return places[torch.argsort(identity, stable=True)]
+
+
+def _allocated(particles: Any) -> slice:
+    """Places from the first to the last particle that there is."""
+    count = _by_identity(particles).numel()
+    state = tensor_of(particles, "state")
+    if bool((state[:count] <= _unallocated()).any()):
         raise BunchError(
-            f"bunch_from: reference momenta from {p0c.min()!r} to {p0c.max()!r} eV: "
-            "a bunch has one p0c"
+            "bunch_from: copy=False: particles with unallocated places between them: call "
+            "particles.reorganize() first"
         )
-    return float(p0c[0])
+    return slice(0, count)
+
+
+def _shared(particles: Any) -> Tensor:
+    coordinates = shared_coordinates(particles)
+    if coordinates is None:
+        raise BunchError(
+            "bunch_from: copy=False: xtrack keeps x, px, y, py, zeta and pzeta in another order: "
+            "copy=True copies them; particles_from(bunch_from(particles)) makes such as can be "
+            "shared"
+        )
+    return coordinates
+
+
+def _unallocated() -> int:
+    return import_xtrack().particles.LAST_INVALID_STATE

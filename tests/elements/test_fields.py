@@ -100,7 +100,7 @@ def test_multipoles_of_any_order_are_finite():
 
 def test_driving_what_is_no_field_is_refused():
     with pytest.raises(ElementError, match="no float field 'gradient' to drive"):
-        Quadrupole(length=0.5).drive("gradient", Bend(length=1.0)._drivers["k0"])
+        Quadrupole(length=0.5).drive("gradient", Bend(length=1.0).drivers["k0"])
     with pytest.raises(ElementError, match="'k1' is not driven"):
         Quadrupole(length=0.5).free("k1")
 

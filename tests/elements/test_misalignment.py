@@ -177,7 +177,7 @@ def test_an_aligned_element_takes_no_step_out_of_its_way():
         lambda quadrupole: setattr(quadrupole, "shift_x", 1e-3),
         lambda quadrupole: quadrupole.rot_s_rad.requires_grad_(),
         lambda quadrupole: quadrupole.shift_y.data.fill_(1e-3),
-        lambda quadrupole: quadrupole.drive("shift_s", Bend(length=1.0)._drivers["k0"]),
+        lambda quadrupole: quadrupole.drive("shift_s", Bend(length=1.0).drivers["k0"]),
     ],
     ids=["set", "asked for a gradient", "written to", "driven"],
 )

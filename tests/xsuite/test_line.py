@@ -13,6 +13,7 @@ import xfields as xf
 import xtrack as xt
 
 from sc_bridge.errors import ExpressionError, LatticeError, ScBridgeError
+from sc_bridge.kinds import OWN_KICK
 from sc_bridge.knobs import Knobs
 from sc_bridge.lattice import THIN_WITH_LENGTH, Lattice, Record
 from sc_bridge.readers import read_lattice
@@ -147,7 +148,7 @@ def test_a_multipole_takes_length_if_it_says_so(isthick):
 
 
 def test_thin_classes_exist_in_xsuite():
-    assert classes_with_length().keys() >= THIN_WITH_LENGTH
+    assert classes_with_length().keys() | {OWN_KICK} >= THIN_WITH_LENGTH
 
 
 # ---- what is refused -----------------------------------------------------------------------
@@ -161,14 +162,31 @@ def test_a_line_that_is_being_composed_is_refused():
         from_line(line)
 
 
-def test_an_environment_is_refused_listing_its_lines(environment):
-    with pytest.raises(LatticeError, match=r"an Environment holds lines \('ring'\): pass one"):
+def test_an_environment_with_one_line_is_that_line(environment):
+    assert from_line(environment).element_names == from_line(environment["ring"]).element_names
+
+
+def test_an_environment_with_several_lines_wants_a_name(environment):
+    environment.new_line(name="transfer", components=["qf", "d"])
+    with pytest.raises(LatticeError, match=r"2 lines \('ring', 'transfer'\): choose"):
         from_line(environment)
+    assert from_line(environment, "transfer").element_names == ("qf", "d")
+    with pytest.raises(LatticeError, match=r"no line 'dump': the Environment has 'ring', 'trans"):
+        from_line(environment, "dump")
+
+
+def test_a_name_is_for_environments_only(environment):
+    with pytest.raises(LatticeError, match="name = 'other': only an Environment has lines"):
+        from_line(environment["ring"], "other")
 
 
 def test_anything_else_is_refused():
-    with pytest.raises(LatticeError, match=r"from_line: dict: must be an xtrack\.Line"):
+    with pytest.raises(LatticeError, match=r"from_line: dict: must be an xtrack\.Line, an xtr"):
         from_line({"element_names": []})
+    with pytest.raises(LatticeError, match=r"from_line: str: .*; read_lattice reads a file"):
+        from_line("ring.json")
+    with pytest.raises(LatticeError, match=r"from_line: Lattice: .*; KickedSequence\(lattice\) t"):
+        from_line(read_lattice(PSB))
 
 
 def test_a_line_with_an_element_that_cannot_be_saved_is_refused(environment):
@@ -185,6 +203,19 @@ def test_a_line_with_an_element_that_cannot_be_saved_is_refused(environment):
     environment.elements["odd"] = Odd()
     line = environment.new_line(components=["qf", "odd"])
     with pytest.raises(LatticeError, match="cannot be written as JSON by xtrack: Odd has no dict"):
+        from_line(line)
+
+
+def test_an_element_without_a_dictionary_is_refused_with_the_way_out(environment):
+    class Dumb:
+        isthick = False
+
+        def track(self, particles):
+            pass
+
+    environment.elements["dumb"] = Dumb()
+    line = environment.new_line(name="odd", components=["qf", "dumb"])
+    with pytest.raises(LatticeError, match=r"'dumb' of class Dumb has no to_dict: take it out"):
         from_line(line)
 
 

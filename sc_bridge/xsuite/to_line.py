@@ -1,0 +1,78 @@
+"""A sequence back to a live `xt.Line`, with its present values."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from sc_bridge.errors import LatticeError
+from sc_bridge.lattice import Lattice
+from sc_bridge.present import present_lattice
+from sc_bridge.sequence import KickedSequence
+from sc_bridge.writers.xsuite_json import to_xsuite_dict
+
+from .element import ScBridgeSpaceCharge3D
+from .install import Place, insert_kicks
+from .xtrack import import_xtrack
+
+
+def to_line(sequence: KickedSequence | Lattice, kicks: bool = False) -> Any:
+    """Return an `xt.Line` of its own with the elements, variables and expressions of a sequence.
+
+    Parameters
+    ----------
+    sequence : KickedSequence or Lattice
+        Knobs and fields have their present values; a Lattice is taken as it is.
+    kicks : bool
+        Insert a `SpaceCharge3D` where the sequence has a kick, so that xtrack tracks the line
+        as the sequence does. Without it elements are whole.
+
+    Raises
+    ------
+    LatticeError
+        If an expression or a value has no counterpart in Xsuite, or kicks are asked of a
+        sequence that has none, or whose splitting goes backwards.
+    """
+    xt = import_xtrack()
+    if not isinstance(sequence, KickedSequence | Lattice):
+        raise LatticeError(
+            f"to_line: {type(sequence).__name__}: must be a KickedSequence or Lattice"
+        )
+    lattice = present_lattice(sequence) if isinstance(sequence, KickedSequence) else sequence
+    line = xt.Line.from_dict(
+        to_xsuite_dict(lattice),
+        classes=(ScBridgeSpaceCharge3D,),
+        verbose=False,
+        with_progress=False,
+    )
+    if lattice.name:
+        line = _named(line, lattice.name)
+    if kicks:
+        _insert(sequence, line)
+    return line
+
+
+def _named(line: Any, name: str) -> Any:
+    """Return the same line under a name; only an environment gives one."""
+    named = line.env.new_line(name=name, components=list(line.element_names))
+    named.composer = None
+    named.particle_ref = line.particle_ref
+    return named
+
+
+def _insert(sequence: KickedSequence | Lattice, line: Any) -> None:
+    if not isinstance(sequence, KickedSequence) or sequence.space_charge is None:
+        raise LatticeError("to_line: kicks=True: must be a sequence with space charge")
+    if sequence.carries_kicks:
+        return
+    steps = [step for step in sequence.steps if step.kind == "kick"]
+    lengths = sequence.kick_lengths.detach().tolist()
+    if any(length < 0 for length in lengths):
+        raise LatticeError(
+            "to_line: kicks=True: the splitting has kicks of negative length, which xtrack cannot "
+            "place: choose Strang()"
+        )
+    places = [Place(step.s_start, length) for step, length in zip(steps, lengths, strict=True)]
+    settings = sequence.space_charge
+    kick = ScBridgeSpaceCharge3D(**{f.name: getattr(settings, f.name) for f in fields(settings)})
+    insert_kicks(line, places, kick)

@@ -1,0 +1,269 @@
+"""Sequences that follow a live line, and lines made from sequences."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import xtrack as xt
+
+import sc_bridge as scb
+from sc_bridge.errors import LatticeError
+from sc_bridge.xsuite import bunch_from, from_line, particles_from, sequences_from, to_line
+
+# Two implementations of the same maps, a few elements.
+ROUNDOFF = 1e-13
+# xtrack evaluates expressions in another order of operations.
+EXPRESSION = 1e-15
+
+
+@pytest.fixture
+def environment() -> xt.Environment:
+    """A ring and a transfer line that share elements, prototypes and expressions."""
+    env = xt.Environment()
+    env.particle_ref = xt.Particles("proton", kinetic_energy0=160e6)
+    env["kq"], env["shift"] = 0.3, 1e-3
+    env["kd"] = "-1.02 * kq + 0.1 * sin(shift)"
+    env.new("q", "Quadrupole", length=0.5)
+    env.new("qf", "q", k1="kq")
+    env.new("qd", "q", k1="kd", knl=[0, 0, "kq * 0.1"])
+    env.ref["qd"].knl[1] = 0.01 * env.ref["qf"].k1 * env.ref["qf"].length
+    env.new("rb", "RBend", length_straight=1.5, angle=0.2, rbend_angle_diff=0.05)
+    env.new("b", "Bend", length=1.5, angle="shift * 100", edge_entry_angle=0.05)
+    env.new("d", "Drift", length="1 + shift")
+    env.new("cav", "Cavity", harmonic=1, voltage=1e3)
+    env.new("qf2", "qf", mode="replica")
+    env.new_line(name="ring", components=["qf", "d", "rb", "d", "qd", "d", "qf2", "b", "cav"])
+    env.new_line(name="transfer", components=["qf", "d", "qd", "d"])
+    return env
+
+
+@pytest.fixture
+def bunch() -> scb.Bunch:
+    generator = torch.Generator().manual_seed(2)
+    coordinates = 1e-3 * torch.randn(6, 20, generator=generator, dtype=torch.float64)
+    return scb.Bunch(coordinates, scb.reference("proton", kinetic_energy="160 MeV"), 1e8)
+
+
+def tracked_by_xtrack(line: xt.Line, bunch: scb.Bunch) -> torch.Tensor:
+    particles = particles_from(bunch)
+    line.track(particles)
+    assert (particles.state > 0).all()
+    return bunch_from(particles).coordinates
+
+
+def difference(sequence: scb.KickedSequence, line: xt.Line, bunch: scb.Bunch) -> float:
+    bunch = bunch.replace(reference=sequence.reference)
+    ours = scb.track(sequence, bunch).coordinates.detach()
+    return (ours - tracked_by_xtrack(line, bunch)).abs().max().item()
+
+
+# ---- from a line, and following it ---------------------------------------------------------
+
+
+def test_from_line_takes_all_arguments_of_the_class(environment):
+    sequence = scb.KickedSequence.from_line(
+        environment["ring"],
+        scb.MaxSpacing(0.5),
+        space_charge=scb.SpaceCharge(grid=(8, 8, 8)),
+        bend_model="rot-kick-rot",
+        splitting=scb.Yoshida(),
+    )
+    assert sequence.n_kicks > 9
+    assert isinstance(sequence.splitting, scb.Yoshida)
+    assert sequence.audit().length == pytest.approx(environment["ring"].get_length(), abs=1e-12)
+
+
+def test_a_line_without_reference_says_how_to_give_one():
+    line = xt.Line(elements=[xt.Drift(length=1.0)])
+    with pytest.raises(LatticeError, match=r"no particle_ref: set line\.particle_ref = xt\.Part"):
+        scb.KickedSequence.from_line(line)
+    proton = scb.reference("proton", kinetic_energy="1 GeV")
+    assert scb.KickedSequence.from_line(line, reference=proton).length == 1.0
+
+
+def test_pull_brings_in_variables_fields_and_lengths(environment, bunch):
+    ring = environment["ring"]
+    sequence = scb.KickedSequence.from_line(ring)
+    knob = sequence.knobs["kq"].requires_grad_()
+    assert difference(sequence, ring, bunch) < ROUNDOFF
+    environment["kq"], environment["shift"] = 0.35, 2e-3
+    ring["rb"].angle = 0.21
+    ring["cav"].voltage = 2e3
+    environment["qf"].knl[2] = 0.3
+    ring.discard_tracker()  # xtrack keeps the length for harmonic cavities in it
+    sequence.pull(ring)
+    assert sequence.knobs["kq"] is knob
+    assert knob.requires_grad
+    assert knob.item() == 0.35
+    assert difference(sequence, ring, bunch) < ROUNDOFF
+    assert sequence.audit().length == pytest.approx(ring.get_length(), abs=1e-12)
+
+
+def test_pull_takes_an_environment_and_the_name_of_a_line(environment):
+    sequence = scb.KickedSequence.from_line(environment, name="transfer")
+    environment["kq"] = 0.4
+    sequence.pull(environment, "transfer")
+    assert sequence["qf"].k1.item() == 0.4
+
+
+def test_pull_takes_the_reference(environment):
+    sequence = scb.KickedSequence.from_line(environment["ring"])
+    environment["ring"].particle_ref = xt.Particles("proton", kinetic_energy0=200e6)
+    sequence.pull(environment["ring"])
+    assert sequence.reference.p0c.item() == environment["ring"].particle_ref.p0c[0]
+
+
+def test_a_field_that_was_cut_free_stays(environment):
+    sequence = scb.KickedSequence.from_line(environment["transfer"])
+    sequence.free("qd.k1")
+    setattr(sequence["qd"], "k1", -0.5)  # noqa: B010
+    environment["kq"] = 0.4
+    sequence.pull(environment["transfer"])
+    assert float(sequence["qd"].k1) == -0.5
+    assert float(sequence["qf"].k1) == 0.4
+
+
+def changed_order(env):
+    env["transfer"].element_names.reverse()
+
+
+def changed_class(env):
+    env["transfer"].replace("qf", env.new("o", "Octupole", length=0.5))
+
+
+def changed_expression(env):
+    env["kd"] = 0.3
+
+
+def changed_field_expression(env):
+    env.ref["qd"].knl[2] = 2.0 * env.ref["kq"]
+
+
+def changed_model(env):
+    env["qf"].model = "drift-kick-drift-exact"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (changed_order, "its elements are others than before: build the sequence again"),
+        (changed_class, "its elements are others than before"),
+        (changed_expression, "variable 'kd' is defined in another way than before"),
+        (changed_field_expression, r"qd\.knl follows another expression than before"),
+        (changed_model, "qf: model was None and is 'drift-kick-drift-exact': build"),
+    ],
+)
+def test_pull_refuses_another_machine(environment, change, message):
+    sequence = scb.KickedSequence.from_line(environment["transfer"])
+    change(environment)
+    with pytest.raises(LatticeError, match=message):
+        sequence.pull(environment["transfer"])
+
+
+def test_pull_refuses_an_element_of_another_class_under_the_same_name(environment):
+    sequence = scb.KickedSequence.from_line(environment["transfer"])
+    fields = environment["transfer"].to_dict()
+    fields["elements"]["d"] = {"__class__": "DriftExact", "length": 1.001}
+    other = xt.Line.from_dict(fields, verbose=False)
+    with pytest.raises(LatticeError, match="d was a Drift and is a DriftExact: build"):
+        sequence.pull(other)
+
+
+# ---- several lines -------------------------------------------------------------------------
+
+
+def test_lines_of_an_environment_share_knobs_and_elements(environment, bunch):
+    lines = sequences_from(environment)
+    ring, transfer = lines["ring"], lines["transfer"]
+    assert list(lines) == ["ring", "transfer"]
+    assert ring.knobs["kq"] is transfer.knobs["kq"]
+    assert ring["qf"].length is transfer["qf"].length
+    knob = ring.knobs["kq"].requires_grad_()
+    alone = []
+    for name in lines:
+        scb.track(lines[name], bunch).sigma_x.backward()
+        assert knob.grad is not None
+        alone.append(knob.grad.item())
+        knob.grad = None
+    end = scb.track(ring, scb.track(transfer, bunch))
+    (scb.track(ring, bunch).sigma_x + scb.track(transfer, bunch).sigma_x).backward()
+    assert knob.grad is not None
+    assert knob.grad.item() == pytest.approx(sum(alone), rel=1e-12)
+    assert end.n_particles == bunch.n_particles
+
+
+def test_sequences_from_wants_an_environment(environment):
+    with pytest.raises(LatticeError, match=r"sequences_from: Line: must be an xtrack\.Environment"):
+        sequences_from(environment["ring"])
+
+
+# ---- back to a line ------------------------------------------------------------------------
+
+
+def test_reading_writing_and_reading_again_is_the_identity(environment):
+    lattice = from_line(environment["ring"])
+    again = from_line(to_line(lattice))
+    for name in ("name", "element_names", "labels", "expressions", "field_expressions"):
+        assert getattr(again, name) == getattr(lattice, name), name
+    assert again.field_variables == lattice.field_variables
+    assert again.variables == lattice.variables
+    assert again.reference == lattice.reference
+    assert {n: (r.kind, r.fields) for n, r in again.elements.items()} == {
+        n: (r.kind, r.fields) for n, r in lattice.elements.items()
+    }
+
+
+def test_a_sequence_becomes_a_line_with_its_present_values(environment, bunch):
+    sequence = scb.KickedSequence.from_line(environment["ring"])
+    sequence.knobs["kq"], sequence.knobs["shift"] = 0.36, 3e-3
+    sequence["rb"].angle = 0.22
+    sequence["cav"].voltage = 3e3
+    line = to_line(sequence)
+    assert line.name == "ring"
+    assert difference(sequence, line, bunch) < ROUNDOFF
+    line["kq"] = environment["kq"] = 0.4
+    line["shift"] = environment["shift"] = 1e-3
+    for element, field in (("qf", "k1"), ("qd", "k1"), ("d", "length")):
+        theirs = getattr(environment[element], field)
+        assert abs(getattr(line[element], field) - theirs) < EXPRESSION
+    assert line["qd"].knl[1] == pytest.approx(environment["qd"].knl[1], abs=EXPRESSION)
+    assert line["rb"].angle == 0.22
+    assert line["b"].k0 == "from_h"
+
+
+def test_a_field_that_was_cut_free_has_no_expression(environment):
+    sequence = scb.KickedSequence.from_line(environment["transfer"])
+    sequence.free("qd.k1")
+    line = to_line(sequence)
+    line["kq"] = 0.5
+    assert line["qd"].k1 == pytest.approx(environment["qd"].k1)
+    assert line["qf"].k1 == 0.5
+
+
+def test_a_field_that_others_refer_to_cannot_be_cut_free_and_written(environment):
+    sequence = scb.KickedSequence.from_line(environment["transfer"])
+    sequence.free("qf.k1")
+    with pytest.raises(LatticeError, match=r"qf\.k1: was cut free, and other expressions refer"):
+        to_line(sequence)
+
+
+def test_a_batch_of_values_is_no_line(environment):
+    sequence = scb.KickedSequence.from_line(environment["transfer"])
+    sequence.knobs["kq"] = torch.tensor([0.3, 0.4])
+    with pytest.raises(LatticeError, match=r"a batch of shape \(2,\): a lattice has one value"):
+        to_line(sequence)
+
+
+def test_only_sequences_and_lattices_become_lines(environment):
+    with pytest.raises(LatticeError, match="to_line: Line: must be a KickedSequence or Lattice"):
+        to_line(environment["ring"])
+    with pytest.raises(LatticeError, match="kicks=True: must be a sequence with space charge"):
+        to_line(scb.KickedSequence.from_line(environment["ring"]), kicks=True)
+    yoshida = scb.KickedSequence.from_line(
+        environment["ring"],
+        scb.MaxSpacing(1.0),
+        space_charge=scb.SpaceCharge(),
+        splitting=scb.Yoshida(),
+    )
+    with pytest.raises(LatticeError, match=r"kicks of negative length.*: choose Strang\(\)"):
+        to_line(yoshida, kicks=True)
