@@ -50,12 +50,15 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Carry out the command."""
     from ..files import write_whole
+    from ..results import output_folder
     from ..study import load_study
     from ..study.journal import Journal, fingerprint
     from ..study.optimising import optimise_study
 
     study = load_study(options.study)
     folder = options.output or study.output_folder
+    with output_folder(folder):
+        pass  # it can be written: known before anything is tracked
     journal = Journal(folder / "optimise.json", fingerprint(study, "optimise"))
     screen = console()
     shown = screen.is_terminal and not options.quiet and not options.json

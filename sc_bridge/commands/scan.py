@@ -61,6 +61,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carry out the command."""
+    from ..results import output_folder
     from ..study import load_study
     from ..study.journal import Journal, fingerprint
     from ..study.scanning import DEFAULT_OF, prepare_scan, scan_study
@@ -74,6 +75,8 @@ def run(options: argparse.Namespace) -> int:
     stem = str(folder / f"scan_{_file_name(options.name)}")
     mark = fingerprint(study, "scan", options.name, list(of), options.rematch)
     journal = Journal(Path(f"{stem}.json"), mark)
+    with output_folder(folder):
+        pass  # it can be written: known before anything is tracked
     try:
         with progress_bar(options.quiet or options.json, "values") as progress:
             with memory_in_words(study.path):

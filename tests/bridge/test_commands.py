@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
 from sc_bridge import cli
+from sc_bridge.errors import StudyError
+from sc_bridge.files import write_whole
 from sc_bridge.study import load_study, run_study
 from study_texts import PSB, write_study
 
@@ -322,7 +329,63 @@ def test_a_file_that_is_no_journal_is_refused(capsys, optimisable):
     assert (folder / "optimise.json").read_text() == "[1, 2"
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(capsys, study):
-    (study.parent / "results").write_text("a file")
-    line = refuses(capsys, "scan", study, "kbrqf", "--values", "0.7")
-    assert "cannot be" in line
+@pytest.mark.parametrize("command", [["scan", "kbrqf", "--values", "0.7"], ["optimise"]])
+def test_a_place_that_cannot_be_written_is_known_before_the_run(
+    capsys, optimisable, monkeypatch, command
+):
+    (optimisable.parent / "results").write_text("a file")
+    name, *options = command
+    monkeypatch.setattr("sc_bridge.study.scanning.track", None)
+    monkeypatch.setattr("sc_bridge.study.optimising.track", None)
+    assert "is a file, not a folder" in refuses(capsys, name, optimisable, *options)
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "kept.json").write_text("before")
+    monkeypatch.setattr("os.replace", refuse)
+    with pytest.raises(StudyError, match="cannot be written: No space left on device"):
+        write_whole(tmp_path / "kept.json", "after")
+    assert names(tmp_path) == ["kept.json"]
+    assert (tmp_path / "kept.json").read_text() == "before"
+
+
+def test_energies_and_fields_can_be_scanned(capsys, study):
+    of = ("--of", "sigma_x", "--json")
+    name = "reference.kinetic_energy"
+    scanned = json.loads(run(capsys, "scan", study, name, "--values", "150 MeV", "160 MeV", *of))
+    sigma = scanned["of"]["sigma_x"]["value"]
+    expected = run_study(load_study(study)).final["sigma_x"]
+    assert sigma[1] == pytest.approx(expected, rel=SAME)
+    assert sigma[0] > sigma[1]  # the same normalised emittance at less momentum
+    voltage = ("--values", "8000", "8 kV")
+    found = json.loads(run(capsys, "scan", study, "cavity.voltage", *voltage, *of))
+    assert found["values"] == [8000.0, 8000.0]
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_whole_journal_and_nothing_else(optimisable):
+    text = optimisable.read_text().replace("n_particles = 50", "n_particles = 100_000")
+    optimisable.write_text(text.replace("max_steps = 4", "max_steps = 1000\ntolerance = 1e-300"))
+    program = subprocess.Popen(
+        [sys.executable, "-m", "sc_bridge", "optimise", str(optimisable)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(PSB.parents[2])},
+    )
+    journal = optimisable.parent / "results" / "optimise.json"
+    deadline = time.monotonic() + 100.0
+    while program.poll() is None and not journal.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    program.send_signal(signal.SIGINT)
+    out, err = program.communicate(timeout=60)
+    assert program.returncode == cli.INTERRUPTED, err
+    assert out == ""
+    assert re.fullmatch(r"sc-bridge: interrupted, \d+ evaluations kept in .*goes on\n", err)
+    assert names(journal.parent) == ["optimise.json"]
+    kept = json.loads(journal.read_text())
+    assert kept["complete"] is False
+    assert len(kept["entries"]) >= 1
