@@ -47,6 +47,7 @@ class Case:
     """Figures of theory and of tracking, in the order (x, y) where there are two."""
 
     s: np.ndarray
+    curve: np.ndarray  # rows s, a, b of theory, m
     theory: np.ndarray  # envelopes a, b at s, m
     tracked: np.ndarray
     emittance_growth: np.ndarray
@@ -174,6 +175,7 @@ def run(n_particles: int = 50_000, nodes: int = 64, spacing: str = "5 cm") -> Ca
     ]
     return Case(
         s=s,
+        curve=np.stack([places, rows[0], rows[2]]),
         theory=np.array([np.interp(s, places, rows[row]) for row in (0, 2)]),
         tracked=tracked,
         emittance_growth=np.array(growth),
@@ -211,11 +213,11 @@ def draw(case: Case, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
-    for theory, tracked, name in zip(case.theory, case.tracked, "xy", strict=True):
-        (line,) = axes.plot(case.s, theory * 1e3, lw=1)
+    for theory, tracked, name in zip(case.curve[1:], case.tracked, "xy", strict=True):
+        (line,) = axes.plot(case.curve[0], theory * 1e3, lw=1)
         axes.plot(case.s, tracked * 1e3, ".", color=line.get_color(), label=f"2 sigma_{name}")
     axes.set(xlabel="s [m]", ylabel="envelope [mm]", title="KV beam: envelope equations and mesh")
-    axes.legend(loc="upper right")
+    figure.legend(loc="outside right upper")
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
