@@ -1,50 +1,38 @@
 """Files that build a lattice by constructor calls: read over their syntax tree, never run.
 
 What is understood: assignments of numbers, texts, elements and sequences of elements, to names
-and to attributes; arithmetic; repetition and joining of sequences. Everything else is refused
-with its line. Numbers that have a name are variables of the lattice.
+and to attributes; arithmetic; repetition and joining of sequences; loops over sequences and
+ranges, within bounds. Everything else is refused with its line. Numbers that have a name are
+variables of the lattice.
 """
 
 from __future__ import annotations
 
 import ast
+import math
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sc_bridge.errors import ExpressionError, LatticeError
 from sc_bridge.expressions import Expression, Number, Variable
+from sc_bridge.expressions.algebra import multiply
 from sc_bridge.expressions.tree import FUNCTIONS, Binary, Call, Negative
 
 from .beamline import MAX_PLACES
 from .definitions import Definitions, size_of
+from .made import Made, Sequence
 
 _DEEPEST = 100  # levels of a syntax tree
+_MOST_STEPS = 100_000  # statements in loops, all together
 _LARGEST = 200  # nodes of an expression
 _OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
 _TREES = (Number, Variable, Negative, Binary, Call)
 _RENAMED = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2"}
 _SEQUENCES = ("list", "tuple")
-
-
-@dataclass(eq=False)
-class Made:
-    """What a constructor makes: an element, or an object beside the lattice."""
-
-    kind: str
-    line: int
-    attributes: dict[str, Any] = field(default_factory=dict)
-    name: str = ""
-
-
-@dataclass(eq=False)
-class Sequence:
-    """Elements and sequences in order, with the number of places."""
-
-    entries: tuple[Any, ...]
-    size: int
+_IN_DEGREES = ("deg2rad", "radians")
 
 
 @dataclass(frozen=True)
@@ -97,13 +85,14 @@ class Program:
         except (ValueError, RecursionError, MemoryError) as error:
             raise LatticeError(f"{source}: not a lattice: {error}") from None
         self._left = Counter(
-            target.id
+            node.id
             for statement in body
-            if isinstance(statement, ast.Assign)
-            for target in statement.targets
-            if isinstance(target, ast.Name)
+            for node in ast.walk(statement)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
         )
         self._seen: Counter[str] = Counter()
+        self._parts: list[Sequence] = []  # what other sequences were made of
+        self._steps = 0
         for statement in body:
             self._execute(statement)
 
@@ -129,8 +118,40 @@ class Program:
                 result = self._evaluate(value, 0)
                 for target in targets:
                     self._assign(target, result)
+            case ast.AugAssign(target=ast.Name() | ast.Attribute() as target, op=op, value=value):
+                old = self._evaluate(target, 0)
+                self._assign(target, self._binary(target, op, old, self._evaluate(value, 0)))
+            case ast.For(target=ast.Name(id=name), iter=entries, body=body, orelse=[]):
+                for value in self._iterated(entries):
+                    self.names[name] = value
+                    for inner in body:
+                        self._step(inner)
+                        self._execute(inner)
             case _:
                 raise self._refuse(statement, type(statement).__name__.lower())
+
+    def _step(self, statement: ast.stmt) -> None:
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise LatticeError(f"{self.place(statement)}: loops of more than {_MOST_STEPS} steps")
+
+    def _iterated(self, node: ast.expr) -> list[Any]:
+        """Entries of a sequence, or numbers of a range, which are no knobs."""
+        match node:
+            case ast.Call(func=ast.Name(id="range"), args=bounds, keywords=[]):
+                trees = [self._tree(bound, self._evaluate(bound, 0)) for bound in bounds]
+                values = [self.definitions.value(tree, self.place(node)) for tree in trees]
+                if not 0 < len(values) < 4 or any(value != int(value) for value in values):
+                    raise self._refuse(node, "this range")
+                if len(values) == 3 and not values[2]:
+                    raise self._refuse(node, "a range of step 0")
+                numbers = range(*map(int, values))
+                self._check_size(node, len(numbers))
+                return [Number(float(number)) for number in numbers]
+        value = self._evaluate(node, 0)
+        if not isinstance(value, Sequence):
+            raise self._refuse(node, "a loop over this")
+        return list(value.entries)
 
     def _assign(self, target: ast.expr, value: Any) -> None:
         match target:
@@ -141,6 +162,12 @@ class Program:
                 if not isinstance(owner, Made):
                     raise self._refuse(target, f"{name}.{attribute} = ...")
                 owner.attributes[attribute] = value
+            case ast.Tuple(elts=targets) | ast.List(elts=targets):
+                entries = value.entries if isinstance(value, Sequence) else ()
+                if len(entries) != len(targets):
+                    raise self._refuse(target, f"{len(targets)} names for {len(entries)} values")
+                for inner, entry in zip(targets, entries, strict=True):
+                    self._assign(inner, entry)
             case _:
                 raise self._refuse(target, "this assignment")
 
@@ -168,7 +195,7 @@ class Program:
             case ast.Attribute(value=ast.Name(id=name), attr=attribute):
                 return self._attribute(node, name, attribute)
             case ast.List(elts=entries) | ast.Tuple(elts=entries):
-                return self._sequence(node, [self._evaluate(e, depth + 1) for e in entries])
+                return self._sequence(node, self._entries(entries, depth))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 value = self._evaluate(operand, depth + 1)
                 if isinstance(value, complex):
@@ -184,6 +211,21 @@ class Program:
             case ast.Call():
                 return self._call(node, depth)
         raise self._refuse(node, type(node).__name__.lower())
+
+    def _entries(self, nodes: list[ast.expr], depth: int) -> list[Any]:
+        """Values of the entries of a list; `*line` gives those of the line."""
+        values: list[Any] = []
+        for node in nodes:
+            if not isinstance(node, ast.Starred):
+                values.append(self._evaluate(node, depth + 1))
+                continue
+            inner = self._evaluate(node.value, depth + 1)
+            if not isinstance(inner, Sequence):
+                raise self._refuse(node, "* of what is no sequence")
+            self._parts.append(inner)
+            values.extend(inner.entries)
+            self._check_size(node, len(values))
+        return values
 
     def _constant(self, node: ast.expr, value: Any) -> Any:
         if isinstance(value, bool) or value is None or isinstance(value, (str, complex)):
@@ -241,6 +283,7 @@ class Program:
         return self._folded(node, Binary(word, self._tree(node, left), self._tree(node, right)))
 
     def _joined(self, node: ast.expr, operator: ast.operator, left: Any, right: Any) -> Sequence:
+        self._parts += [side for side in (left, right) if isinstance(side, Sequence)]
         if isinstance(operator, ast.Add) and isinstance(left, Sequence):
             if isinstance(right, Sequence):
                 return self._sequence(node, [*left.entries, *right.entries])
@@ -270,6 +313,7 @@ class Program:
                     upper=None,
                     step=ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=1)),
                 ):
+                    self._parts.append(value)
                     return Sequence(value.entries[::-1], value.size)
                 case ast.Constant(value=int(number)) if 0 <= number < len(value.entries):
                     return value.entries[number]
@@ -286,6 +330,8 @@ class Program:
                 raise self._refuse(node, f"{name} of {len(values)} arguments")
             trees = tuple(self._tree(node, value) for value in values)
             return self._folded(node, Call(function, trees))
+        if name in _IN_DEGREES and len(values) == 1:
+            return self._folded(node, multiply(self._tree(node, values[0]), math.pi / 180))
         if name == name.lower():
             raise self._refuse(node, f"the function {name}")
         return self._construct(node, name, values, depth)
@@ -328,24 +374,5 @@ class Program:
         """Names of sequences that no other one holds."""
         lines = self.lines()
         used = {id(entry) for line in lines.values() for entry in line.entries}
+        used |= {id(part) for part in self._parts}
         return [name for name, line in lines.items() if id(line) not in used]
-
-
-def places_of(line: Sequence) -> list[Made]:
-    """Elements of a sequence in order."""
-    places: list[Made] = []
-    waiting: list[Any] = [line]
-    while waiting:
-        entry = waiting.pop()
-        if isinstance(entry, Sequence):
-            waiting.extend(reversed(entry.entries))
-        elif isinstance(entry, Made):
-            places.append(entry)
-    return places
-
-
-def plain_value(value: Any) -> Any:
-    """Value of an attribute as a recorder takes it: sequences become lists."""
-    if isinstance(value, Sequence):
-        return [plain_value(entry) for entry in value.entries]
-    return value

@@ -12,8 +12,9 @@ from sc_bridge.expressions.algebra import ZERO, add, multiply, negate, subtract
 from sc_bridge.lattice import Lattice, ReferenceFields
 from sc_bridge.species import SPECIES
 
-from .constructors import Language, Program, places_of, plain_value
+from .constructors import Language, Program
 from .files import read_text
+from .made import places_of, plain_value
 from .options import Losses, ReadOptions, choose_sequence, single_file
 from .plain import Builder, PlainRecorder, add_place
 from .recording import C_LIGHT, Assembly, Context, LocalReference, Origin
@@ -63,6 +64,8 @@ def _as_python(text: str) -> str:
     text = re.sub(r"#=.*?=#", lambda match: "\n" * match[0].count("\n"), text, flags=re.DOTALL)
     text = _IMPORT.sub("", text)
     quoted_or_word = re.compile(r'"[^"\n]*"|#[^\n]*|\^|\bconst[ \t]+|\b(true|false|nothing)\b')
+    # `line...` is Python's `*line`
+    text = re.sub(r"\b([A-Za-z_]\w*)\.\.\.", r"*\1", text)
     words = {"^": "**", "true": "True", "false": "False", "nothing": "None"}
     return quoted_or_word.sub(lambda match: words.get(match[0], _without_const(match[0])), text)
 

@@ -11,8 +11,9 @@ from sc_bridge.expressions.algebra import ZERO, add, multiply, negate
 from sc_bridge.lattice import Lattice, ReferenceFields
 from sc_bridge.species import SPECIES
 
-from .constructors import Language, Program, places_of, plain_value
+from .constructors import Language, Program
 from .files import read_text
+from .made import places_of, plain_value
 from .options import Losses, ReadOptions, choose_sequence, single_file
 from .plain import DEGREE, Builder, PlainRecorder, add_place
 from .recording import C_LIGHT, Assembly, Context, LocalReference, Origin

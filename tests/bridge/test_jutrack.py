@@ -81,7 +81,7 @@ REFUSED = [
     ("X = SBEND(len=1.0, PolynomB=[0.1])\nR = [X]", "a field beside that of the angle"),
     ("X = DRIFT(len=1.0, T1=[1.0])\nR = [X]", r"T1 = \[.*\] would be lost"),
     ("X = RFCA(energy=1.0)\nR = [X]", "energy = 1 eV: too small"),
-    ("X = DRIFT(len=1.0)\nR = [X...]", r"ring\.jl:3: not understood"),
+    ("X = DRIFT(len=1.0)\nR = [X...]", r"ring\.jl:3: \* of what is no sequence"),
     ("function f()\nend", r"ring\.jl:2: not understood"),
     ("X = DRIFT(len=1.0)\nR = reverse([X])", "the function reverse: not understood"),
 ]
@@ -97,3 +97,9 @@ def test_what_is_left_out_by_leave_keeps_its_length(read):
     assert read("X = WIGGLER(len=1.0)\nR = [X]\n", allow=["WIGGLER"]).length == 1.0
     with pytest.raises(LatticeError, match="0 sequences"):
         read("X = DRIFT(len=1.0)\n")
+
+
+def test_splats_are_the_entries_of_a_vector(read):
+    lattice = read('D = DRIFT(len=1.0)\nM = MARKER(name="m")\nC = [D, M]\nRING = [C..., M, C...]\n')
+    assert lattice.name == "RING"
+    assert lattice.element_names == ("D", "m", "m", "D", "m")

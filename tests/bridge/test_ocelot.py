@@ -153,11 +153,11 @@ def test_what_has_no_counterpart_is_refused_with_its_place(read, text, message):
 
 
 STATEMENTS = [
-    ("for i in range(3):\n    pass\n", "for: not understood"),
+    ("while True:\n    pass\n", "while: not understood"),
     ("def f():\n    return 1\n", "functiondef: not understood"),
     ("x = (\n", r"lattice\.py:\d+: not understood"),
     ("x.l = 1\n", r"x\.l = \.\.\.: not understood"),
-    ("a, b = 1, 2\n", "this assignment: not understood"),
+    ("a = [1]\na[0] = 2\n", "this assignment: not understood"),
     ("d = Drift(l=1)\na = (d,)\nb = (d, a[5])\n", "this index: not understood"),
     ("d = Drift(l=1)\na = (d,) - (d,)\n", "this operation on a sequence"),
     ("d = Drift(l=1)\na = (d,)*1000\nb = (a,)*1000\nc = (b,)*1000\n", "places: more than"),
@@ -184,3 +184,38 @@ def test_what_is_left_out_by_leave_keeps_its_length(read):
     assert lattice.length == 1.0
     lattice = read("a = Aperture(xmax=1.)\ncell=(a,)\n", allow=["aperture"])
     assert [entry.word for entry in lattice.left_out] == ["aperture"]
+
+
+def test_loops_splats_and_pairs_are_read(read):
+    lattice = read(
+        "import numpy as np\nk = 2.0\nqf, qd = Quadrupole(l=0.3, k1=k), Quadrupole(l=0.3, k1=-k)\n"
+        "d = Drift(l=1.0)\nb = SBend(l=1.0, angle=np.deg2rad(90))\ncell = [qf, d]\n"
+        "for i in range(2):\n    cell += [qd, d]\n    for q in (qf, qd):\n        q.k1 *= 2\n"
+        "ring = [*cell, b]\n"
+    )  # fmt: skip
+    assert lattice.name == "ring"
+    assert lattice.element_names == ("qf", "d", "qd", "d", "qd", "d", "b")
+    assert lattice.elements["qf"].fields["k1"] == 8.0
+    assert lattice.elements["qd"].fields["k1"] == -8.0
+    assert lattice.elements["b"].fields["angle"] == pytest.approx(math.pi / 2)
+    assert lattice.field_expressions["qf", "k1", None].variables() == {"k"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("for i in range(10**9):\n    x = i\n", r"lattice\.py:2: .*places: more than"),
+        (
+            "for i in range(1000):\n    for j in range(1000):\n        x = j\n",
+            "more than 100000 st",
+        ),
+        ("for i in range(0.5):\n    x = i\n", "this range: not understood"),
+        ("for i in range(1, 5, 0):\n    x = i\n", "a range of step 0: not understood"),
+        ("for i in 3:\n    x = i\n", "a loop over this: not understood"),
+        ("a, b = (1, 2, 3)\n", "2 names for 3 values: not understood"),
+        ("cell = [*3]\n", r"\* of what is no sequence: not understood"),
+    ],
+)
+def test_loops_have_bounds_and_their_refusals_a_line(read, text, message):
+    with pytest.raises(LatticeError, match=message):
+        read(text)

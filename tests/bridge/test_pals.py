@@ -301,3 +301,8 @@ def test_every_kind_has_a_builder():
 
     names = {name.lower() for name in vars(kinds) if name[0].isupper()}
     assert names - {"beamline", "lattice", "placeholdername"} <= BUILDERS.keys()
+
+
+def test_a_line_without_a_name_is_read(read):
+    lattice = read("- d: {kind: Drift, length: 0.25}\n- line: [d, d]\n")
+    assert lattice.element_names == ("d", "d")

@@ -67,6 +67,7 @@ TYPES: dict[str, MadType] = {
     "vmonitor": MadType(_DRIFT),
     "imonitor": MadType(_DRIFT),
     "blmonitor": MadType(_DRIFT),
+    "slmonitor": MadType(_DRIFT),
     "collimator": MadType(_DRIFT | {"xsize", "ysize"}),
     "rcollimator": MadType(_DRIFT | {"xsize", "ysize"}),
     "ecollimator": MadType(_DRIFT | {"xsize", "ysize"}),

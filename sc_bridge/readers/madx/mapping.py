@@ -272,7 +272,7 @@ def _left_out(view: View, word: str, what: str) -> None:
 BUILDERS: dict[str, Callable[[View], None]] = {
     **dict.fromkeys(
         ("drift", "instrument", "placeholder", "monitor", "hmonitor", "vmonitor", "imonitor",
-         "blmonitor", "collimator", "rcollimator", "ecollimator", "elseparator"),
+         "blmonitor", "slmonitor", "collimator", "rcollimator", "ecollimator", "elseparator"),
         _drift_like,
     ),
     "marker": _marker,

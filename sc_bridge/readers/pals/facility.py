@@ -337,6 +337,8 @@ def named(item: Node) -> tuple[str, Node | None]:
             return str(body["name"]), _node_at({**body, "kind": key}, body)
         if isinstance(body, Node) or body is None:
             return key, body
+        if key == "line" and isinstance(body, list):
+            return key, item
         raise LatticeError(f"{item.place}: {key}: {shorten(body)!r}: must be a mapping")
     if "name" in item:
         return str(item["name"]), item
