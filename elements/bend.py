@@ -51,7 +51,7 @@ class Bend(CurvedMagnet):
     Raises
     ------
     ElementError
-        If a choice is unknown, the length of a bend with an angle is not positive, or "exact"
+        If a choice is unknown, the length of a bend with an angle is 0, or "exact"
         is asked of a bend with other multipoles.
     """
 

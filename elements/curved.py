@@ -124,5 +124,7 @@ class CurvedMagnet(MagnetBase):
     def _check_length(self, name: str) -> None:
         """Refuse a bend by an angle over no length."""
         length = getattr(self, name)
-        if not bool(((length > 0) | (self.angle == 0)).all()):
-            raise ElementError(f"{self.label}: {name} = {length.tolist()} m: must be positive")
+        if not bool(((length != 0) | (self.angle == 0)).all()):
+            raise ElementError(
+                f"{self.label}: {name} = {length.tolist()} m: must not be 0 where the angle is not"
+            )

@@ -63,7 +63,7 @@ class RBend(CurvedMagnet):
     Raises
     ------
     ElementError
-        If a choice is unknown or the length of a bend with an angle is not positive.
+        If a choice is unknown or the length of a bend with an angle is 0.
     """
 
     _normal = ("k0", "k1", "k2")
