@@ -65,6 +65,7 @@ def report_page(outcome: Outcome, versions: Mapping[str, str], written: Sequence
         moments=list(_moments(outcome)),
         losses=sorted(outcome.losses, key=lambda loss: -loss.n_particles)[:_MOST_ROWS],
         memory=_memory(outcome),
+        off=_prediction_off(outcome),
         monitors=[
             (name, "bunch" if isinstance(record, BunchRecord) else "moments", len(record.s))
             for name, record in outcome.monitors.items()
@@ -146,6 +147,12 @@ def _memory(outcome: Outcome) -> list[tuple[str, int, float]]:
     known = [(name, count) for name, count in rows if count is not None]
     longest = max(1, *(count for _, count in known))
     return [(name, count, count / longest) for name, count in known]
+
+
+def _prediction_off(outcome: Outcome) -> float:
+    """Percent by which the predicted peak is above the measured one; 0 where there is none."""
+    memory = outcome.memory
+    return 100 * ((memory.predicted_peak or memory.peak_resident) / memory.peak_resident - 1)
 
 
 def _flat(content: Any, key: str = "") -> Iterator[tuple[str, str]]:
