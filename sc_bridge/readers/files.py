@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 import re
+import stat
 import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,6 +31,7 @@ def read_text(path: Path, otherwise: str | None = None) -> str:
     LatticeError
         If it does not exist, cannot be read, is too large, or is not UTF-8 text.
     """
+    _check_regular(path)
     try:
         with open(path, "rb") as raw:
             if path.name.lower().endswith(".gz"):
@@ -52,6 +54,16 @@ def read_text(path: Path, otherwise: str | None = None) -> str:
         if otherwise is not None and b"\0" not in data:
             return data.decode(otherwise, errors="replace")
         raise LatticeError(f"{path}: not a text file: byte {error.start} is not UTF-8") from None
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse pipes and devices before they are opened: they may never end, or never begin."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return  # opening it tells why
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise LatticeError(f"lattice file {path} is no regular file: save it to one first")
 
 
 def _bounded(file: BinaryIO, path: Path) -> bytes:

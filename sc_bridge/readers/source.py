@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,6 +46,11 @@ class Source:
         return f"{self.path}:{self.line(offset)}"
 
 
+def _real(path: Path) -> Path:
+    """The path with links resolved as far as they lead; reading tells of those in a circle."""
+    return Path(os.path.realpath(path))
+
+
 class SourceFiles:
     """Opens the given files and those that they call, within their folders.
 
@@ -64,8 +70,8 @@ class SourceFiles:
     ) -> None:
         self.given = tuple(given)
         self.encoding = encoding
-        self._roots = [path.resolve().parent for path in self.given]
-        self._roots += [path.resolve() for path in allow_paths]
+        self._roots = [_real(path).parent for path in self.given]
+        self._roots += [_real(path) for path in allow_paths]
         self._count = 0
 
     @property
@@ -75,7 +81,7 @@ class SourceFiles:
 
     def open_given(self) -> list[Source]:
         """Return the given files in order."""
-        return [Source(path, self._read(path), (path.resolve(),)) for path in self.given]
+        return [Source(path, self._read(path), (_real(path),)) for path in self.given]
 
     def called(self, name: str, caller: Source, place: str) -> Source:
         """Return a file that another one calls.
