@@ -186,6 +186,8 @@ def output_folder(folder: Path) -> Iterator[Output]:
         If it is a file, or cannot be written to.
     """
     folder = folder.absolute()
+    if "\0" in str(folder):
+        raise StudyError(f"{str(folder)!r}: is no path: choose another --output")
     place = next(path for path in (folder, *folder.parents) if path.exists())
     if not place.is_dir():
         raise StudyError(f"{place}: is a file, not a folder for results: choose another --output")

@@ -24,6 +24,7 @@ from ..splitting import Strang, Yoshida
 from ..twiss import Twiss
 from ..wavelengths import BetatronFraction, PlasmaFraction
 from .inputs import Input
+from .messages import names_study
 from .model import Study
 from .sections import SlicingSection
 
@@ -52,6 +53,7 @@ def read_study_lattice(study: Study) -> Lattice:
         raise StudyError(f"{study.path}: lattice.knobs: {error}") from None
 
 
+@names_study
 def build_sequence(study: Study, lattice: Lattice | None = None) -> KickedSequence:
     """Read the lattice of a study and build its sequence.
 
@@ -103,6 +105,7 @@ def _slicing(study: Study, section: SlicingSection, whole: KickedSequence) -> An
     return PerElement(section.per_element, otherwise=rule) if section.per_element else rule
 
 
+@names_study
 def make_bunch(
     study: Study,
     sequence: KickedSequence,

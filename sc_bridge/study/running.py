@@ -23,6 +23,7 @@ from ..sequence import KickedSequence
 from .building import build_sequence, make_bunch, make_monitors
 from .inputs import Input, find_inputs
 from .limit import EXAMPLE, decide
+from .messages import names_study
 from .model import Study
 from .objectives import Objective, objectives_of, outputs_of
 from .outcome import Derivative, Footprint, Outcome, Progress
@@ -55,6 +56,7 @@ def _silent(stage: str, done: int, total: int | None) -> None:
     pass
 
 
+@names_study
 def run_study(study: Study, progress: Progress = _silent) -> Outcome:
     """Run a study in memory; nothing is written.
 

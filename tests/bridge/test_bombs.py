@@ -157,7 +157,9 @@ _BOMBS: dict[str, tuple[str, Callable[[], str]]] = {
     "ocelot nested": ("r.py", lambda: "from ocelot import *\nc = " + "[" * DEEP + "]" * DEEP),
     "ocelot power": ("r.py", lambda: "from ocelot import *\nk = 9**9**9**9\nd = Drift(l=k)\n"),
     "ocelot digits": ("r.py", lambda: f"from ocelot import *\nk = {DIGITS}\n"),
-    "ocelot system": ("r.py", lambda: "from ocelot import *\nimport os\nos.system('touch hacked')\n"),
+    "ocelot system": (
+        "r.py", lambda: "from ocelot import *\nimport os\nos.system('touch hacked')\n",
+    ),
     "jutrack doubling": (
         "r.jl",
         lambda: doubling(

@@ -1,0 +1,29 @@
+"""How the command line refuses: what every test of bad input checks."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from sc_bridge import cli
+
+SECONDS = 10.0  # of the processor
+MEBIBYTES = 1024.0
+
+
+def refusal(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run the command line, check that it refuses as it should, and return its one line."""
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    start = time.process_time()
+    assert cli.main(arguments) == cli.REFUSED
+    assert time.process_time() - start < SECONDS
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert lines[-1].startswith("sc-bridge: error: ")
+    assert all(line.startswith("sc-bridge: warning: ") for line in lines[:-1])
+    assert len(lines[-1]) < 1100 and lines[-1].isprintable()
+    assert captured.out == ""
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+    return lines[-1]
