@@ -10,7 +10,7 @@ from sc_bridge.elements import Reference
 from sc_bridge.elements.space_charge import SpaceCharge
 
 from .audit import Audit
-from .errors import LatticeError
+from .errors import LatticeError, ScBridgeError
 from .lattice import IMPLICIT_DRIFT, Lattice
 from .sequence import KickedSequence
 from .slicing import MaxSpacing
@@ -104,14 +104,20 @@ def inspect_lattice(
     AuditError
         If counts or lengths differ.
     """
-    sequence = KickedSequence(
-        lattice,
-        slicing=None if spacing is None else MaxSpacing(spacing),
-        # no kick is ever applied here
-        space_charge=None if spacing is None else SpaceCharge(grid=(8, 8, 8)),
-        bend_model=bend_model,
-        reference=reference,
-    )
+    slicing = None if spacing is None else MaxSpacing(spacing)
+    try:
+        sequence = KickedSequence(
+            lattice,
+            slicing=slicing,
+            # no kick is ever applied here
+            space_charge=None if spacing is None else SpaceCharge(grid=(8, 8, 8)),
+            bend_model=bend_model,
+            reference=reference,
+        )
+    except ScBridgeError as error:
+        if lattice.source in str(error):
+            raise
+        raise LatticeError(f"{lattice.source}: {error}") from None
     energies = (sequence.reference.energy0.item(), outgoing_reference(sequence).energy0.item())
     found = Inspection(lattice, sequence.audit(), *energies)
     return _with_optics(sequence, found) if matrix else found

@@ -67,7 +67,8 @@ BAD_LATTICES: dict[str, tuple[str, str | bytes, str]] = {
     ),
     "undefined variable": ("r.json", RING.replace("vars['kq']", "vars['kx']", 1), "kx"),
     "circle of variables": (
-        "r.json", RING.replace('"_var_manager": [', '"_var_manager": [["vars[\'kq\']", "vars[\'kq\']"],'),
+        "r.json",
+        RING.replace('"_var_manager": [', '"_var_manager": [["vars[\'kq\']", "vars[\'kq\']"],'),
         "define each other",
     ),
     "absurd kicks": (
@@ -83,7 +84,8 @@ BAD_LATTICES: dict[str, tuple[str, str | bytes, str]] = {
     ),
     "negative drift": ("r.madx", "r: sequence, l=1; m: marker, at=5; endsequence;", "r.madx"),
     "overlap": (
-        "r.madx", "q: quadrupole, l=1; r: sequence, l=9; q, at=1; q2: q, at=1.2; endsequence;", "before",
+        "r.madx", "q: quadrupole, l=1; r: sequence, l=9; q, at=1; q2: q, at=1.2; endsequence;",
+        "before",
     ),
     "two lines": ("r.madx", _MADX + "p: line=(q, d);", "holds 2 sequences (r, p): choose one"),
     "open comment": ("r.madx", _MADX + "/* more", "begins a comment that never ends"),
@@ -133,7 +135,6 @@ BAD_COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
     "range": (("audit", "ring.json", "--range", "x/y", *_PROTON), "x"),
     "spacing": (("audit", "ring.json", "--spacing", "1 s", *_PROTON), "'1 s'"),
     "no spacing": (("audit", "ring.json", "--spacing", "0 m", *_PROTON), "must be positive"),
-    "bend model": (("audit", "ring.json", "--bend-model", "x", *_PROTON), "x"),
     "convert one": (("convert", "ring.json"), "only one file given"),
     "convert onto itself": (("convert", "ring.json", "ring.json"), "would be read and written"),
     "convert to nothing": (("convert", "ring.json", "ring.xyz"), "no format to write"),

@@ -165,7 +165,8 @@ BAD_STUDIES: dict[str, tuple[str, str, str]] = {
     "absent device": ("turns = 1", 'turns = 1\ndevice = "cuda:77"', "device = 'cuda:77'"),
     "adjoint": ("turns = 1", 'turns = 1\nadjoint = "magic"', "adjoint"),
     "adjoint fields": (
-        "turns = 1", "turns = 1\nadjoint = { strategy = 'StoreStates', every = 3 }", "adjoint.every",
+        "turns = 1", "turns = 1\nadjoint = { strategy = 'StoreStates', every = 3 }",
+        "adjoint.every",
     ),
     "checkpoint of nothing": (
         "turns = 1", "turns = 1\nadjoint = { strategy = 'Checkpoint' }", "exactly one of",
@@ -176,7 +177,8 @@ BAD_STUDIES: dict[str, tuple[str, str, str]] = {
     "half a fixed grid": ("[8, 8, 8]", '[8, 8, 8]\nx_range = ["-1 m", "1 m"]', "space_charge"),
     "turned range": (
         "[8, 8, 8]",
-        '[8, 8, 8]\nx_range = ["1 m", "-1 m"]\ny_range = ["-1 m", "1 m"]\nz_range = ["-1 m", "1 m"]',
+        '[8, 8, 8]\nx_range = ["1 m", "-1 m"]\ny_range = ["-1 m", "1 m"]\n'
+        'z_range = ["-1 m", "1 m"]',
         "space_charge",
     ),
     "bend model": ('"ring.json"', '"ring.json"\nbend_model = "magic"', "lattice.bend_model"),

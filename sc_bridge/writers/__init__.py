@@ -46,15 +46,23 @@ def write_lattice(
     losses = Losses(frozenset(allow))
     text = format_to_write(target, format).writer(target)(lattice, losses)
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as file:
-            file.write(text)
-        os.chmod(file.name, 0o666 & ~_umask())
-        os.replace(file.name, target)
-    except OSError as error:
-        raise LatticeError(f"{target}: cannot be written: {error.strerror}") from None
+        _write(text, target)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise LatticeError(f"{target}: cannot be written: {reason}") from None
     return tuple(losses.left_out)
+
+
+def _write(text: str, target: Path) -> None:
+    """Write a file beside its place and rename it; nothing stays of one that is not whole."""
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, target)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def _umask() -> int:

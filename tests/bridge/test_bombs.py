@@ -97,7 +97,9 @@ _BOMBS: dict[str, tuple[str, Callable[[], str]]] = {
     "bmad arguments": (
         "r.bmad",
         lambda: _PSR_BMAD
-        + doubling("l0(x): line = (x)\n", "l{b}(x): line = (l{a}(x), l{a}(x))\n", "r: line=(l60(d))\n"),
+        + doubling(
+            "l0(x): line = (x)\n", "l{b}(x): line = (l{a}(x), l{a}(x))\n", "r: line=(l60(d))\n"
+        ),
     ),
     "bmad brackets": ("r.bmad", lambda: "a = " + "(" * DEEP + "1" + ")" * DEEP + "\n"),
     "pals repeat": (
