@@ -99,7 +99,9 @@ def find_inputs(
         section = study.model.derivatives
         names = section.with_respect_to if section else ()
     where = f"{study.path}: {key}"
-    spelt = dict.fromkeys(name for text in names for name in _spell_out(where, sequence, text))
+    spelt = dict.fromkeys(
+        name for text in names for name in _spell_out(study, where, sequence, text)
+    )
     inputs = tuple(_find(study, where, sequence, name) for name in spelt)
     energies = [wanted.name for wanted in inputs if wanted.section == "reference"]
     if len(energies) > 1:
@@ -107,16 +109,22 @@ def find_inputs(
     return inputs
 
 
-def _spell_out(where: str, sequence: KickedSequence, text: str) -> list[str]:
-    """Names that a wildcard stands for: knobs that drive the line, or else fields of elements."""
+def _spell_out(study: Study, where: str, sequence: KickedSequence, text: str) -> list[str]:
+    """Names that a wildcard stands for: knobs that drive the line, or else fields of elements.
+
+    "bunch.*" is every number of the bunch that the study gives.
+    """
     if text in sequence.lattice.variables or not any(sign in text for sign in "*?["):
         return [text]
     driving = driving_knobs(sequence)
-    found = [name for name in driving if fnmatchcase(name, text)]
+    bunch = study.model.bunch
+    given = [key for key in ("intensity", *bunch.shape) if getattr(bunch, key) is not None]
+    names = [*driving, *(f"bunch.{key}" for key in given)]
+    found = [name for name in names if fnmatchcase(name, text)]
     if not found:
         element, _, field = text.rpartition(".")
-        names = dict.fromkeys(sequence.lattice.element_names)
-        fitting = [name for name in names if element and fnmatchcase(name, element)]
+        places = dict.fromkeys(sequence.lattice.element_names)
+        fitting = [name for name in places if element and fnmatchcase(name, element)]
         found = [f"{name}.{key}" for name in fitting for key in _free_fields(sequence, name, field)]
     if not found:
         raise StudyError(

@@ -71,6 +71,9 @@ def _one_line(path: Path, error: ValidationError) -> ScBridgeError:
 def _explain(fault: Any, key: str) -> str:
     if fault["type"] == "extra_forbidden":
         known = _known_keys(fault["loc"][:-1])
+        name = str(fault["loc"][-1])
+        if len(fault["loc"]) > 1 and name in StudyModel.model_fields:
+            return f"unknown key {key}: write {name} above the first section, or as its own"
         return f"unknown key {key}{near(str(fault['loc'][-1]), known)}"
     if fault["type"] == "missing":
         return f"{key} is missing"

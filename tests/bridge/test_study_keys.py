@@ -205,6 +205,11 @@ def test_wildcards_stand_for_knobs_and_fields(study_of):
     assert names == {"kbrqf", "kbrqd", "cavity.voltage"}
 
 
+def test_a_wildcard_stands_for_the_numbers_of_the_bunch(study_of):
+    names = {name for _, name in derivatives(study_of(('"kbrqf"]', '"bunch.*mitt_?"]')))}
+    assert names == {"bunch.nemitt_x", "bunch.nemitt_y"}
+
+
 # ---- refusals ----------------------------------------------------------------------------
 
 
@@ -216,6 +221,7 @@ def test_wildcards_stand_for_knobs_and_fields(study_of):
         ('file = "psb.json"', 'file = []', "lattice.file = .*at least 1"),
         ('file = "psb.json"', 'file = "psb.json"\nformat = "mad9"', "lattice.format = 'mad9'"),
         ('file = "psb.json"', 'file = "psb.json"\nrange = "a"', "range 'a': must be FROM/TO"),
+        ("[reference]", 'memory_limit = "8 GiB"\n[reference]', "unknown key lattice.memory_limit: write memory_limit above the first"),
         (EMITTANCES, "", "bunch.nemitt_x is missing"),
         ("n_particles = 50", "", "bunch.n_particles is missing"),
         (EMITTANCES, EMITTANCES + '\nradius = "1 mm"', "bunch.radius = 0.001: gaussian takes"),
