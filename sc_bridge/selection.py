@@ -6,14 +6,18 @@ import re
 from dataclasses import replace
 
 from .errors import LatticeError
-from .lattice import Lattice
+from .lattice import Lattice, ReferenceFields
 
 # MAD-X's names of the two ends of a line.
 _ENDS = {"#s": 0, "#e": -1}
+_ACCELERATE = ("LinacCavity", "ReferenceEnergyIncrease")
 
 
 def between(lattice: Lattice, first: str, last: str) -> Lattice:
     """Return the lattice from one place to another, both included.
+
+    The reference of the part is that which arrives there: what accelerates before it counts.
+    What was left out is that of the elements in the part, and of none.
 
     Parameters
     ----------
@@ -31,11 +35,28 @@ def between(lattice: Lattice, first: str, last: str) -> Lattice:
     end = _position(lattice, last, begin)
     if end < begin:
         raise LatticeError(f"{lattice.source}: range {first}/{last}: {last} is before {first}")
+    part = lattice.element_names[begin : end + 1]
+    outside = lattice.elements.keys() - set(part)
     return replace(
         lattice,
-        element_names=lattice.element_names[begin : end + 1],
+        element_names=part,
         labels=lattice.labels[begin : end + 1],
+        reference=_reference_behind(lattice, lattice.element_names[:begin]),
+        left_out=tuple(entry for entry in lattice.left_out if entry.name not in outside),
     )
+
+
+def _reference_behind(lattice: Lattice, names: tuple[str, ...]) -> ReferenceFields | None:
+    """Reference behind the first elements of the line; only those that change it are built."""
+    changing = tuple(name for name in names if lattice.elements[name].kind in _ACCELERATE)
+    if lattice.reference is None or not changing:
+        return lattice.reference
+    from .inspection import outgoing_reference
+    from .sequence import KickedSequence
+
+    head = replace(lattice, element_names=changing, labels=changing)
+    found = outgoing_reference(KickedSequence(head))
+    return ReferenceFields(found.mass0.item(), found.q0.item(), found.p0c.item())
 
 
 def range_of(lattice: Lattice, text: str) -> Lattice:

@@ -24,6 +24,7 @@ from sc_bridge.elements.base import transfer_matrix
 from sc_bridge.kinds import KINDS
 from sc_bridge.lattice import Lattice, is_slice
 from sc_bridge.readers.formats import FORMATS
+from sc_bridge.selection import between
 
 TUNE = 1e-6
 SAME = 1e-9  # tunes of one ring from several formats
@@ -281,3 +282,21 @@ def test_the_knob_of_the_madx_file_of_the_psb_has_the_slope_of_a_finite_differen
         assert slope.item() == pytest.approx(difference.item(), rel=DERIVATIVE)
         # MAD-X gives tunes of ten digits; the sign of the phase is lost in the trace
         assert abs(slope.item()) == pytest.approx(abs(expected[key]), rel=1e-5)
+
+
+def test_a_range_of_facet_has_the_energy_that_arrives_there_and_its_own_losses():
+    lattice = lattice_of("facet2")
+    part = between(lattice, "BEGBC20", "ENDBC20")
+    section = MACHINES["facet2"].oracle("sections")[2]
+    assert part.reference is not None
+    energy = math.hypot(part.reference.p0c, part.reference.mass0)
+    assert energy == pytest.approx(section["energy_GeV"] * 1e9, rel=1e-5)
+    assert part.length == pytest.approx(section["length"], abs=LENGTH)
+    assert {entry.word for entry in lattice.left_out} == {
+        "CSR",
+        "wake",
+        "space charge",
+        "radiation",
+    }
+    assert {entry.word for entry in part.left_out} == {"CSR", "space charge", "radiation"}
+    assert between(lattice, "#s", "MRK0F").reference == lattice.reference
