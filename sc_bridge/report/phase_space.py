@@ -62,7 +62,10 @@ def phase_spaces(start: Bunch, end: Bunch) -> Iterator[PhaseSpace]:
 
 
 def _alike(coordinate: str, *bunches: Bunch) -> bool:
-    ranges = [float(np.ptp(living(bunch, coordinate))) for bunch in bunches]
+    values = [living(bunch, coordinate) for bunch in bunches]
+    if not all(map(len, values)):  # all are lost
+        return False
+    ranges = [float(np.ptp(of_bunch)) for of_bunch in values]
     return max(ranges) <= _MOST_LARGER * min(ranges)
 
 
@@ -79,7 +82,7 @@ class _Axis:
     @classmethod
     def of(cls, coordinate: str, unit: str, *bunches: Bunch) -> _Axis:
         values = np.concatenate([living(bunch, coordinate) for bunch in bunches])
-        low, high = float(values.min()), float(values.max())
+        low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
         factor, shown = suited_unit([low, high], unit)
         space = 0.04 * (high - low) or max(abs(low), 1.0 / factor)
         name = _GREEK.get(coordinate, coordinate)

@@ -308,6 +308,13 @@ def test_an_idle_quadrupole_is_neither_up_nor_down(outcome):
             knob.fill_(value)
 
 
+def test_a_run_that_loses_everything_has_a_page(outcome):
+    lost = outcome.bunch.replace(alive=torch.zeros_like(outcome.bunch.alive))
+    text = report_page(dataclasses.replace(outcome, bunch=lost), results.versions())
+    assert "x and px of 0 living particles at the end" in text
+    assert "x and px of 600 living particles at the start" in text
+
+
 # ---- the other files -------------------------------------------------------------------------
 
 
