@@ -144,7 +144,7 @@ ODD: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "turn by more than a right angle": ("Rotation", {"rot_s_rad": 3.0, "seq": "xys"}),
     "three quarters of a turn": ("SRotation", {"angle": 270.0}),
-    "wide pitch": ("XRotation", {"angle": -30.0}),
+    "wide pitch": ("XRotation", {"angle": -15.0}),
     "wire without length": (
         "Wire",
         {"L_phy": 0.0, "L_int": 1.0, "current": -30.0, "xma": -0.2, "yma": 0.3, **MISALIGNED},
