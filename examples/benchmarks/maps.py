@@ -137,6 +137,24 @@ def largest_error(theirs: Any, element: Any, reference: Any) -> float:
     return float(np.abs(out.numpy() - expected).max())
 
 
+def kept_bytes(element: Any, bunch: Any) -> float:
+    """Bytes a particle that autograd keeps for the gradient, besides the incoming coordinates."""
+    import torch
+
+    start = bunch.coordinates.clone().requires_grad_()
+    kept: dict[int, Any] = {}
+
+    def keep(tensor: Any) -> Any:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        out = element.track(bunch.replace(coordinates=start)).coordinates
+    kept.pop(start.untyped_storage().data_ptr(), None)
+    total = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    return total / out.shape[-1]
+
+
 def compare(theirs: Any, element: Any, n: int, budget: float) -> dict[str, float]:
     """Time one map, forward and with its gradient, beside xtrack's."""
     import torch
@@ -172,6 +190,7 @@ def compare(theirs: Any, element: Any, n: int, budget: float) -> dict[str, float
         "forward_vs_xtrack": seconds["xtrack"] / seconds["forward"],
         "gradient_vs_xtrack": seconds["xtrack"] / seconds["gradient"],
         "max_abs_error": largest_error(theirs, element, reference),
+        "kept_bytes_per_particle": kept_bytes(element, bunch),
         **{f"{name}_seconds": value for name, value in seconds.items()},
     }
 
@@ -228,7 +247,8 @@ def main() -> None:
             print(
                 f"  {name:24s} forward {times['forward_vs_xtrack']:6.2f}   gradient "
                 f"{times['gradient_vs_xtrack']:6.2f}   xtrack {1e3 * times['xtrack_seconds']:8.2f}"
-                f" ms   error {times['max_abs_error']:.0e}",
+                f" ms   error {times['max_abs_error']:.0e}"
+                f"   kept {times['kept_bytes_per_particle']:6.0f} B",
                 flush=True,
             )
     if options.json:
