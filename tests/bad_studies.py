@@ -228,6 +228,19 @@ BAD_STUDIES: dict[str, tuple[str, str, str]] = {
     "output is a file": ("report = false", 'folder = "ring.json"', "is a file, not a folder"),
     "output below a file": ("report = false", 'folder = "ring.json/results"', "ring.json"),
     "output of nul": ("report = false", 'folder = "a\\u0000b"', "output"),
+    # ---- optimisation
+    "minimise nothing": (
+        "[output]", "[optimise]\nminimise = \"\"\nvary = { kq = [0, 1] }\n[output]",
+        "optimise",
+    ),
+    "vary nothing": (
+        "[output]", "[optimise]\nminimise = \"sigma_x\"\nvary = {}\n[output]",
+        "optimise.vary",
+    ),
+    "one bound": (
+        "[output]", "[optimise]\nminimise = \"sigma_x\"\nvary = { kq = [0] }\n[output]",
+        "optimise.vary",
+    ),
     # ---- optics and bunch files
     "negative beta": ("seed = 3", _TWISS % "-5 m", "bunch.twiss.betx"),
     "beta of nothing": ("seed = 3", _TWISS % "0 m", "bunch.twiss.betx"),

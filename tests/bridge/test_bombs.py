@@ -157,6 +157,15 @@ _BOMBS: dict[str, tuple[str, Callable[[], str]]] = {
         ),
     ),
     "ocelot nested": ("r.py", lambda: "from ocelot import *\nc = " + "[" * DEEP + "]" * DEEP),
+    "ocelot loop": (
+        "r.py", lambda: "from ocelot import *\nfor i in range(10**9):\n    k = i\nd = Drift(l=1)\n",
+    ),
+    "ocelot loops": (
+        "r.py",
+        lambda: "from ocelot import *\n"
+        + "".join(f"{'  ' * i}for i{i} in range(1000):\n" for i in range(5))
+        + f"{'  ' * 5}k = 1\n",
+    ),
     "ocelot power": ("r.py", lambda: "from ocelot import *\nk = 9**9**9**9\nd = Drift(l=k)\n"),
     "ocelot digits": ("r.py", lambda: f"from ocelot import *\nk = {DIGITS}\n"),
     "ocelot system": (
