@@ -184,7 +184,7 @@ class KickedSequence(nn.Module):
     @property
     def n_gates(self) -> int:
         """Apertures that a bunch passes in one turn."""
-        return self.stages[-1].first_gate + len(self.stages[-1].gates)
+        return self.stages[-1].first_gate + self.stages[-1].n_gates
 
     @property
     def kick_lengths(self) -> Tensor:

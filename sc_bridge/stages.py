@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, reduce
+from functools import reduce
 from itertools import groupby
 from typing import Any, Protocol, TypeAlias
 
@@ -90,7 +90,7 @@ class Section(Protocol):
     def undo(self, bunch: Bunch, passage: Passage) -> Bunch: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Maps:
     """A run of plain maps."""
 
@@ -110,7 +110,7 @@ class Maps:
         return reduce(lambda state, part: part.undo(state, reference), backwards, state)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Gate:
     """An aperture; `number` counts the gates of one turn."""
 
@@ -124,7 +124,7 @@ class Gate:
         return bunch.replace(alive=passage.losses.before(passage.first_gate + self.number))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Alone:
     """An element that changes the reference."""
 
@@ -137,7 +137,7 @@ class Alone:
         return self.part.undo_track(bunch)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sight:
     """A probe."""
 
@@ -151,7 +151,7 @@ class Sight:
         return bunch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Kick:
     """A kick; `part` is the slice whose length it carries, `s` its position in m."""
 
@@ -162,12 +162,14 @@ class Kick:
 Item: TypeAlias = Kick | Element | Probe
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stage:
     """A kick and the row up to the next one; the first stage of a sequence has no kick.
 
     `kick` is the slice whose length the kick carries; `s` its position, m; `first_gate` the
-    number of its first aperture within a turn.
+    number of its first aperture within a turn. `sections` and `probes` are those of the row.
+
+    Cost: made whole with the sequence, so that no run adds to what a stage takes.
     """
 
     index: int
@@ -175,20 +177,23 @@ class Stage:
     row: tuple[Element | Probe, ...]
     s: float
     first_gate: int = 0
+    sections: tuple[Section, ...] = field(init=False, repr=False, compare=False)
+    probes: tuple[Probe, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sections", tuple(_sections(self.row, self.first_gate)))
+        probes = tuple(item for item in self.row if isinstance(item, Probe))
+        object.__setattr__(self, "probes", probes)
 
     @property
     def maps(self) -> tuple[Element, ...]:
         return tuple(item for item in self.row if isinstance(item, Element))
 
-    @cached_property
-    def sections(self) -> tuple[Section, ...]:
-        return tuple(self._sections())
+    @property
+    def n_gates(self) -> int:
+        return sum(isinstance(section, Gate) for section in self.sections)
 
-    @cached_property
-    def probes(self) -> tuple[Probe, ...]:
-        return tuple(item for item in self.row if isinstance(item, Probe))
-
-    @cached_property
+    @property
     def gates(self) -> tuple[tuple[Element, float], ...]:
         """Every aperture and its position, m."""
         s, found = self.s, []
@@ -207,20 +212,21 @@ class Stage:
         backwards = reversed(self.sections)
         return reduce(lambda bunch, part: part.undo(bunch, passage), backwards, bunch)
 
-    def _sections(self) -> Iterator[Section]:
-        gate = self.first_gate
-        for plain, group in groupby(self.row, key=_is_map):
-            if plain:
-                yield Maps(tuple(group))  # pyright: ignore[reportArgumentType]
-                continue
-            for item in group:
-                if isinstance(item, Probe):
-                    yield Sight(item)
-                elif isinstance(item, Aperture):
-                    yield Gate(item, gate)
-                    gate += 1
-                else:
-                    yield Alone(item)
+
+def _sections(row: tuple[Element | Probe, ...], first_gate: int) -> Iterator[Section]:
+    gate = first_gate
+    for plain, group in groupby(row, key=_is_map):
+        if plain:
+            yield Maps(tuple(group))  # pyright: ignore[reportArgumentType]
+            continue
+        for item in group:
+            if isinstance(item, Probe):
+                yield Sight(item)
+            elif isinstance(item, Aperture):
+                yield Gate(item, gate)
+                gate += 1
+            else:
+                yield Alone(item)
 
 
 def _is_map(item: Element | Probe) -> bool:
@@ -238,5 +244,5 @@ def build_stages(items: Iterable[Item]) -> Iterator[Stage]:
             continue
         stage = Stage(index, kick, tuple(row), s, gate)
         yield stage
-        kick, row, index, s, gate = item.part, [], index + 1, item.s, gate + len(stage.gates)
+        kick, row, index, s, gate = item.part, [], index + 1, item.s, gate + stage.n_gates
     yield Stage(index, kick, tuple(row), s, gate)

@@ -29,6 +29,13 @@ LONG = (10_000, 16)
 INTENSITY = 3e10  # core tune depression 14 %
 MASS = 938272089.43  # eV
 MOMENTUM = 571e6  # eV/c
+# glibc: a row of particles is mapped on its own, and free memory goes back at once, so that
+# resident memory is what is in use
+MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": "65536",
+    "MALLOC_TRIM_THRESHOLD_": "65536",
+    "MALLOC_TOP_PAD_": "0",
+}
 
 
 def channel(cells: int, n_particles: int, nodes: int, dtype: str) -> tuple[Any, Any]:
@@ -222,7 +229,7 @@ def in_a_process(*arguments: str) -> dict[str, float]:
     """Run this file as a worker and read its last line."""
     done = subprocess.run(
         [sys.executable, __file__, "--worker", *arguments],
-        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"},
+        env={**os.environ, **MALLOC},
         capture_output=True,
         text=True,
         check=False,

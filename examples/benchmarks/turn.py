@@ -1,6 +1,6 @@
 """Time one turn of the PS Booster with space charge beside Xsuite, in one process each.
 
-    python examples/benchmarks/turn.py [--repeat 2] [--threads 1] [--json]
+    python examples/benchmarks/turn.py [--repeat 2] [--threads 1] [--maps] [--json]
 
 The ring is examples/psb/psb.json with a kick a metre. Xsuite tracks the same particles through
 the same line with an xfields.SpaceCharge3D of the same length at each of our kicks, on one
@@ -113,7 +113,9 @@ def time_sc_bridge(bends: str, options: argparse.Namespace) -> dict[str, float]:
         wanted = start.replace(coordinates=sources[0], weight=sources[1])
         torch.autograd.grad(scb.track(sequence, wanted, adjoint=scb.StoreStates()).sigma_x, sources)
 
-    tasks = {"forward": forward, "maps": maps_alone, "gradient": gradient}
+    tasks: dict[str, Callable[[Any], Any]] = {"forward": forward, "gradient": gradient}
+    if options.maps:
+        tasks["maps"] = maps_alone
     seconds = {name: shortest(task, bunch, few, options.repeat) for name, task in tasks.items()}
     return {**seconds, **found, "kicks": sequence.n_kicks}
 
@@ -124,7 +126,7 @@ def time_xsuite(bends: str, options: argparse.Namespace) -> dict[str, float]:
     sequence, bunch = make_turn(bends, options.particles, options.grid)
     start = particles_from(bunch)
     few = start.filter(start.particle_id % WARM_UP == 0)
-    whole, kicked = load_line(bends), load_line(bends)
+    kicked = load_line(bends)
     install_kicks(kicked, sequence, bunch, options)
     found: dict[str, float] = {}
 
@@ -135,7 +137,10 @@ def time_xsuite(bends: str, options: argparse.Namespace) -> dict[str, float]:
             raise SystemExit("xsuite lost particles: the comparison is not valid")
         found.update(sizes(moving.x, moving.y))
 
-    tasks = {"forward": forward, "maps": lambda particles: whole.track(particles.copy())}
+    tasks: dict[str, Callable[[Any], Any]] = {"forward": forward}
+    if options.maps:
+        whole = load_line(bends)
+        tasks["maps"] = lambda particles: whole.track(particles.copy())
     seconds = {name: shortest(task, start, few, options.repeat) for name, task in tasks.items()}
     return {**seconds, **found, "kicks": sequence.n_kicks}
 
@@ -216,6 +221,7 @@ def measure(code: str, bends: str, options: argparse.Namespace) -> dict[str, flo
     threads = dict.fromkeys(limits, str(options.threads))
     names = ("particles", "grid", "threads", "repeat")
     passed = [text for name in names for text in (f"--{name}", str(getattr(options, name)))]
+    passed += ["--maps"] if options.maps else []
     done = subprocess.run(
         [sys.executable, __file__, "--worker", code, bends, *passed],
         env={**os.environ, **threads, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -249,6 +255,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeat", type=int, default=1, help="runs of which the shortest counts")
     parser.add_argument("--bends", nargs="*", choices=BENDS, default=list(BENDS))
+    parser.add_argument("--maps", action="store_true", help="time the maps without kicks too")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -45,7 +45,7 @@ class Reversible(Taped):
         and at every anchor; 1e-8 in float64 and 1e-4 in float32 by default.
 
     Cost: 6 coordinates a particle for the start, the end and each anchor, however many kicks
-    (and the cell sizes of each kick, 24 bytes); one more solve a kick.
+    (and two pointers a kick); one more solve a kick.
     Validity: first derivatives; every map invertible; motion regular between anchors.
 
     Raises
@@ -69,14 +69,12 @@ class Reversible(Taped):
         n_stages = len(journal.course)
         kept = {round(i * n_stages / (self.anchors + 1)) for i in range(self.anchors + 1)}
         coordinates: dict[int, Tensor] = {}
-        batch = bunch.coordinates.shape[:-2]
-        cell_sizes = bunch.coordinates.new_zeros(n_stages, *batch, 3, dtype=torch.float64)
+        cell_sizes = CellSizes(bunch.coordinates.shape[:-2])
         for index in range(n_stages):
             if index in kept:
                 coordinates[index] = bunch.coordinates
             found = journal.course.solve_field(index, bunch)
-            if found is not None:
-                cell_sizes[index] = found.grid.cell_size.reshape(*batch, 3)
+            cell_sizes.add(found)
             bunch = journal.run(index, bunch, observer, found)
         coordinates[n_stages] = bunch.coordinates
         tolerance = self.tolerance or DEFAULT_TOLERANCE[bunch.coordinates.dtype]
@@ -86,6 +84,28 @@ class Reversible(Taped):
         return bunch, ReversibleTape(journal, empty, coordinates, cell_sizes, tolerance)
 
 
+class CellSizes:
+    """Cell sizes of the kick of every stage; None where there is none.
+
+    They sit on a ladder: there are few different ones, each of which is kept once.
+    """
+
+    def __init__(self, batch: torch.Size) -> None:
+        self._batch = batch
+        self._different: dict[tuple[float, ...], Tensor] = {}
+        self.of_stages: list[Tensor | None] = []
+
+    def add(self, field: Field | None) -> None:
+        if field is None:
+            self.of_stages.append(None)
+            return
+        size = field.grid.cell_size
+        known = self._different.setdefault(
+            tuple(size.flatten().tolist()), size.reshape(*self._batch, 3)
+        )
+        self.of_stages.append(known)
+
+
 @dataclass
 class ReversibleTape:
     """The first and last bunch, the anchors, and the cell sizes of every kick."""
@@ -93,7 +113,7 @@ class ReversibleTape:
     journal: Journal
     end: Bunch  # without its coordinates
     coordinates: dict[int, Tensor]  # by stage, before its kick; the last one is the end
-    cell_sizes: Tensor  # (n_stages, ..., 3): of every kick; one tensor, for they are many
+    cell_sizes: CellSizes
     tolerance: float
 
     def tensors(self) -> list[Tensor]:
@@ -118,8 +138,7 @@ class ReversibleTape:
     def _rebuilt(self, index: int, bunch: Bunch) -> tuple[Bunch, Field | None]:
         """Return the bunch before a stage, and the field of its kick."""
         course = self.journal.course
-        kicked = course.stage(index).kick is not None
-        cell_size = self.cell_sizes[index] if kicked else None
+        cell_size = self.cell_sizes.of_stages[index]
         try:
             return course.undo(index, bunch, self.journal.losses, cell_size)
         except SpaceChargeError as error:  # it left the cells of the forward pass

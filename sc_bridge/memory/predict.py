@@ -33,8 +33,6 @@ from .workspace import green_bytes, kernel_buffers, solve_bytes
 # Kinds of stages whose backward pass is looked at: those whose recording is largest.
 _MOST_DEMANDING = 2
 _NEARLY = 0.7  # of the largest, to be looked at besides it
-# Bytes of one kick's cell sizes, which Reversible keeps.
-_CELL_SIZES = 24
 
 
 @dataclass(frozen=True)
@@ -127,8 +125,7 @@ class Predictor:
         """First, last and anchors, and the state and potential of one stage."""
         n = adjoint.anchors + 1
         kept = {round(index * self.n_stages / n) for index in range(n)}
-        cell_sizes = _CELL_SIZES * self.n_kicks
-        return cell_sizes + self._peak(size, work, len(kept), min(1, self.n_kicks))
+        return self._peak(size, work, len(kept), min(1, self.n_kicks))
 
     def _kicks_of(self, kinds: list[int]) -> int:
         return sum(self.examples[kind].kick is not None for kind in kinds)
