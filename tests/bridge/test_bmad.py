@@ -186,6 +186,16 @@ def test_elements_are_superimposed_on_drifts_and_cut_magnets(read):
     assert fields["b_2"]["angle"] == pytest.approx(0.05)
 
 
+def test_a_superposition_refers_to_the_nth_of_a_name_or_to_all_of_a_pattern(read):
+    lattice = read(
+        "q: quadrupole, l = 1\nd: drift, l = 1\n"
+        "m: marker, superimpose, ref = q##2, ref_origin = beginning\n"
+        "n: marker, superimpose, ref = quad::*, ref_origin = end\n"
+        "r: line = (q, d, q, d, q)\nuse, r\n"
+    )
+    assert lattice.element_names == ("q", "n", "d", "m", "q", "n", "d", "q", "n")
+
+
 def test_pieces_of_a_magnet_are_the_magnet(read):
     deck = (
         f"{PROTON}b: sbend, l = 2, angle = 0.3, e1 = 0.1, e2 = 0.05, k1 = 0.2\n{{}}"

@@ -80,6 +80,9 @@ REFUSED: dict[str, tuple[str, str]] = {
     "a bad origin": (
         "x: drift, l = 1\nm: marker, superimpose, ref_origin = middle" + LINE, "'middle' is not",
     ),
+    "an occurrence that is no number": (
+        "x: drift, l = 1\nm: marker, superimpose, ref = x##0" + LINE, "behind ## must be 1, 2",
+    ),
     "half an ellipse": (
         "x: drift, l = 1, x_limit = 1, aperture_type = elliptical" + LINE, "needs x_limit and",
     ),
@@ -114,6 +117,12 @@ LOST: dict[str, tuple[str, str]] = {
     "a command": ("x: drift, l = 1\nslice_lattice, x" + LINE, "slice_lattice"),
     "on top of a magnet": (
         "x: quad, l = 2, k1 = 1\ns: quad, l = 1, superimpose, ref = x" + LINE, "superimpose",
+    ),
+    "an occurrence too many": (
+        "x: drift, l = 1\nm: marker, superimpose, ref = x##2" + LINE, "superimpose",
+    ),
+    "on nothing": (
+        "x: drift, l = 1\nm: marker, superimpose, ref = nowhere" + LINE, "superimpose",
     ),
     "a wall": (
         "x: drift, l = 1, aperture_type = wall3d, wall = {section = {s = 0,\n v(1) = 1}}" + LINE,

@@ -19,6 +19,7 @@ _ORIGINS = {"beginning": 0.0, "center": 0.5, "end": 1.0}
 # Fields that are shared by the pieces of an element in proportion to their lengths.
 _SHARED = ("length", "angle", "knl", "ksl", "hxl", "voltage")
 _MOST_PLACES = 200_000  # that superpositions may go to
+_MOST_DIGITS = 9  # of the number behind ##
 _EMPTY = ("drift", "pipe")
 
 
@@ -91,17 +92,32 @@ class Superposition:
         if reference is None or str(reference) == "beginning":
             self._put(element, 0.0, 0.0)
             return
-        name = str(reference)
-        starts = sorted(self._by_name.get(name, ()))
-        if not starts:
-            self.deck.losses.warn(
-                element.place, f"{element.name}: ref = {name} is not in the line: not superimposed"
-            )
-        self._searched += len(starts)
+        found = self._references(element, str(reference))
+        if not found:
+            self.deck.losses.leave_out(
+                "superimpose", place=element.place, name=element.name,
+                what=f"ref = {reference} is not in the line: the superposition",
+            )  # fmt: skip
+        self._searched += len(found)
         if self._searched > _MOST_PLACES:
             raise LatticeError(f"{element.place}: {element.name}: too many superpositions: refused")
-        for start in reversed(starts):
+        for start, name in reversed(found):
             self._put(element, start, self.length(name))
+
+    def _references(self, element: BmadElement, text: str) -> list[tuple[float, str]]:
+        """Where the elements start that `ref` means, in order; `name##n` is the n-th of them."""
+        pattern, occurrence, number = (part.strip() for part in text.partition("##"))
+        named = pattern in self._by_name
+        targets = () if named else self.deck.matching(pattern, element.place)
+        names = [pattern] if named else [target.name for target in targets]
+        found = sorted((at, name) for name in names for at in self._by_name.get(name, ()))
+        if not occurrence:
+            return found
+        if not number.isdecimal() or len(number) > _MOST_DIGITS or number.strip("0") == "":
+            raise LatticeError(
+                f"{element.place}: {element.name}: ref = {text}: behind ## must be 1, 2, ..."
+            )
+        return found[int(number) - 1 : int(number)]
 
     def _put(self, element: BmadElement, start: float, extent: float) -> None:
         number = BmadView(Context(self.deck.definitions, self.deck.losses), element, False)
