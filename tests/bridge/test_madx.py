@@ -372,7 +372,8 @@ REFUSALS = {
     "no file to call": ("call;", "call: no file = name"),
     "a file elsewhere": ("call, file='../x';", "outside the folders of the given files"),
     "nothing to use": ("use;", "use: no sequence = name"),
-    "a range": ("m: marker; s: line=(m); use, sequence=s, range=a/b;", "the range of use"),
+    "a range": ("m: marker; s: line=(m); use, sequence=s, range=a/b;",
+        "range: no element 'a' on the line"),
     "no arrow's element": ("nope->k1 = 3;", "nope -> k1: no such element"),
     "an odd refer": (
         "s: sequence, l=1, refer=middle; m: marker, at=0; endsequence;", "must be entry, centre or",
@@ -409,7 +410,6 @@ REFUSALS = {
     "an unknown particle": (LINE + "beam, particle=xyz, energy=3;", "particle 'xyz' is not known"),
     "a beam backwards": (LINE + "beam, bv=-1;", r"bv = -1 .* allow = \['bv'\]"),
     "thin slicing": ("makethin, sequence=s;", r"slicing into thin lenses .* \['makethin'\]"),
-    "edits": ("seqedit, sequence=s; flatten; endedit;", r"the edits of the sequence"),
     "errors": ("ealign, dx=1;", r"alignment errors would be lost: allow = \['misalignment'\]"),
     "twice the same name": (
         "q: quadrupole, apertype=circle, aperture={1}; q_aper: marker; s: line=(q, q_aper);",

@@ -58,7 +58,6 @@ CHANGES: dict[str, Change] = {
     "seterr": Change("field errors", "errors from a table"),
     "correct": Change("match", "the values that the orbit correction would find"),
     "makethin": Change("makethin", "slicing into thin lenses (thick elements are kept)"),
-    "seqedit": Change("seqedit", "the edits of the sequence", "endedit"),
     "setvars": Change("match", "variables taken from a table"),
     "setvars_lin": Change("match", "variables taken from a table"),
 }
@@ -78,10 +77,8 @@ def _use(deck: Deck, parts: list[str], place: str) -> None:
         name = parts[0]
     if not isinstance(name, str):
         raise LatticeError(f"{place}: use: no sequence = name")
-    if "range" in attributes and str(attributes["range"]).lower() not in ("#s/#e", "#s/e#"):
-        deck.losses.leave_out(
-            "range", place=place, name=name, what="the range of use (the whole sequence is read)"
-        )
+    part = attributes.get("range")
+    deck.used_range = part if isinstance(part, str) else None
     deck.used = name.lower()
 
 

@@ -65,6 +65,7 @@ class Deck:
     beam_places: dict[str, str] = field(default_factory=dict)
     entries: int = 0  # of lines, from arguments
     used: str | None = None
+    used_range: str | None = None  # of what is used, such as "q1/q3[2]"
     arc_of_rbend: bool = True  # option, rbarc: the length of an rbend is its chord
 
     def __post_init__(self) -> None:

@@ -24,6 +24,7 @@ from .commands import BLOCKS, CHANGES, COMMANDS, is_harmless
 from .conditions import is_true
 from .deck import Deck, Entry, MadSequence
 from .dialect import NAME, SYNTAX
+from .edits import EDITS, Edit, Editing
 from .lines import read_line
 from .variables import parse, split_assignment
 
@@ -77,6 +78,7 @@ class Interpreter:
         self.deck = Deck(losses)
         self.macros: dict[str, Macro] = {}
         self.open: MadSequence | None = None  # the sequence being defined
+        self.edited: Editing | None = None  # the sequence of a seqedit
         self.until: str | None = None  # the command that ends a block that is passed over
         self.budget = MAX_EXECUTED
         self.depth = 0
@@ -296,6 +298,10 @@ class Interpreter:
             return _FLOW[word]
         elif word == "exec":
             return self.run_macro(statement.text[len(word) :].lstrip(" \t\n,"), statement)
+        elif word in ("seqedit", "endedit"):
+            self.edit(parts[1:], statement.place, begins=word == "seqedit")
+        elif self.edited is not None and word in EDITS:
+            Edit(self.edited, word, statement).run()
         elif word == "call":
             return self.call(parts[1:], statement)
         elif word in CHANGES:
@@ -319,6 +325,17 @@ class Interpreter:
                 what="a command that is not known and what it does",
             )  # fmt: skip
         return Flow.NEXT
+
+    def edit(self, parts: list[str], place: str, begins: bool) -> None:
+        """Begin or end the edits of a sequence."""
+        if self.edited is not None:
+            self.edited.end()
+        self.edited = None
+        if begins:
+            name = str(self.deck.read_attributes(parts, place).get("sequence", "")).lower()
+            if name not in self.deck.sequences:
+                raise LatticeError(f"{place}: seqedit: sequence = {name!r} is not defined")
+            self.edited = Editing(self.deck, self.deck.sequences[name])
 
     def call(self, parts: list[str], statement: Statement) -> Flow:
         attributes = self.deck.read_attributes(parts, statement.place)

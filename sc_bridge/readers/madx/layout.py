@@ -80,6 +80,20 @@ def layout(deck: Deck, name: str) -> list[Spot | Gap]:
     return result
 
 
+def centres_of(deck: Deck, sequence: MadSequence) -> list[Expression]:
+    """Return where the centres of the entries of a sequence are."""
+    flattening = _Flattening(deck)
+    inner = {
+        entry.name: flattening.flatten(entry.name, (sequence.name,))
+        for entry in sequence.entries
+        if entry.name in deck.sequences
+    }
+    return [
+        add(start, multiply(flattening.length(entry, inner), 0.5))
+        for start, entry in zip(flattening.starts(sequence, inner), sequence.entries, strict=True)
+    ]
+
+
 def _line(deck: Deck, name: str) -> list[Spot]:
     """Elements of a line; they follow each other, whatever their lengths become."""
 
@@ -131,11 +145,11 @@ class _Flattening:
                 f"{sequence.place}: {name} has {count} places, more than {MAX_PLACES}"
             )
         spots = [Spot(f"{name}$start", ZERO, ZERO, sequence.place, True)]
-        starts = self._starts(sequence, inner)
+        starts = self.starts(sequence, inner)
         for entry, start in zip(sequence.entries, starts, strict=True):
             nested = inner.get(entry.name)
             if nested is None:
-                spots.append(Spot(entry.name, start, self._length(entry, inner), entry.place))
+                spots.append(Spot(entry.name, start, self.length(entry, inner), entry.place))
             else:
                 spots.extend(
                     Spot(s.name, add(start, s.start), s.length, s.place, s.is_marker)
@@ -145,12 +159,14 @@ class _Flattening:
         flat = self.known[name] = Flat(spots, length)
         return flat
 
-    def _length(self, entry: Entry, inner: dict[str, Flat]) -> Expression:
+    def length(self, entry: Entry, inner: dict[str, Flat]) -> Expression:
+        """Return the length of what an entry places."""
         if entry.name in inner:
             return inner[entry.name].length
         return length_of(self.deck, self.deck.elements[entry.name])
 
-    def _starts(self, sequence: MadSequence, inner: dict[str, Flat]) -> list[Expression]:
+    def starts(self, sequence: MadSequence, inner: dict[str, Flat]) -> list[Expression]:
+        """Return where the entries of a sequence begin."""
         refer = str(sequence.attributes.get("refer", "centre")).lower()
         if refer not in _REFER:
             raise LatticeError(
@@ -166,7 +182,7 @@ class _Flattening:
             while chain:
                 current = chain.pop()
                 entry = sequence.entries[current]
-                length = self._length(entry, inner)
+                length = self.length(entry, inner)
                 origin = centres[index[entry.origin]] if entry.origin else ZERO
                 at = add(origin, entry.at)
                 starts[current] = start = subtract(at, self._offset(entry, inner, length, refer))

@@ -10,6 +10,7 @@ from sc_bridge.lattice import IMPLICIT_DRIFT, Lattice, Record
 from sc_bridge.readers.beamline import roots_of
 from sc_bridge.readers.options import Losses, ReadOptions, choose_sequence
 from sc_bridge.readers.source import SourceFiles
+from sc_bridge.selection import between
 
 from .attributes import attribute_tree
 from .beam import reference_of
@@ -35,7 +36,7 @@ def read_madx(paths: tuple[Path, ...], options: ReadOptions) -> Lattice:
     for item in layout(deck, name):
         assembly.add(item)
     values, expressions = _variables(deck, assembly.driven)
-    return Lattice(
+    lattice = Lattice(
         source=files.shown,
         format=FORMAT,
         name=name,
@@ -48,6 +49,10 @@ def read_madx(paths: tuple[Path, ...], options: ReadOptions) -> Lattice:
         left_out=tuple(losses.left_out),
         warnings=tuple(losses.warnings),
     )
+    if deck.used_range is None or options.sequence is not None:
+        return lattice
+    first, _, last = deck.used_range.partition("/")
+    return between(lattice, first.strip(), (last or first).strip())
 
 
 def _chosen(deck: Deck, options: ReadOptions, source: str) -> str:
