@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from .commands import audit, convert, init, optimise, plan, run, scan, schema
-from .commands.terminal import EXIT_CODES, INTERRUPTED, OK, REFUSED, ending
+from .commands.terminal import EXIT_CODES, INTERRUPTED, OK, REFUSED, ending, in_words_of
 from .errors import ScBridgeError
 
 _EXAMPLES = """\
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _short_warnings(getattr(options, "quiet", False)):
             return options.execute(options)
     except ScBridgeError as error:
-        print(f"sc-bridge: error: {_one_line(error)}", file=sys.stderr)
+        print(f"sc-bridge: error: {in_words_of(_one_line(error), options)}", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt as interrupt:
         return _interrupted(interrupt)

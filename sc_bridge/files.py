@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from .errors import StudyError
@@ -33,6 +34,14 @@ def write_whole(path: Path, content: str | bytes) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def is_one_of(target: Path, files: Iterable[Path]) -> bool:
+    """Tell whether a path leads to one of some files, by whatever name."""
+    return any(
+        target == file or (target.exists() and file.exists() and os.path.samefile(target, file))
+        for file in files
+    )
 
 
 def _umask() -> int:

@@ -97,7 +97,7 @@ BAD_LATTICES: dict[str, tuple[str, str | bytes, str]] = {
     "rpn stack": ("r.lte", 'Q: QUAD,L="1 +"\nR: LINE=(Q)\n', "an operand is missing"),
     "elegant type": ("r.lte", "Q: WOBBLE,L=1\nR: LINE=(Q)\n", "WOBBLE"),
     "elegant loss": (
-        "r.lte", "Q: CSRCSBEN,L=1,ANGLE=0.1\nR: LINE=(Q)\n", "would be lost: allow = ['CSR']",
+        "r.lte", "Q: CSRCSBEN,L=1,ANGLE=0.1\nR: LINE=(Q)\n", "would be lost: --allow 'CSR' accepts",
     ),
     "bmad circle": ("r.bmad", "call, file = r.bmad\n", "circle"),
     "bmad variable": ("r.bmad", "call, file = $NO_SUCH/x\n", "is not set"),
@@ -137,6 +137,13 @@ BAD_COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
     "no spacing": (("audit", "ring.json", "--spacing", "0 m", *_PROTON), "must be positive"),
     "convert one": (("convert", "ring.json"), "only one file given"),
     "convert onto itself": (("convert", "ring.json", "ring.json"), "would be read and written"),
+    "convert onto itself by a detour": (
+        ("convert", "ring.json", "../{folder}/ring.json"), "would be read and written",
+    ),
+    "init over the lattice": (
+        ("init", "ring.json", "--study", "../{folder}/ring.json", "--force"), "is the lattice",
+    ),
+    "study as a lattice": (("audit", "study.toml"), "is a study by its name"),
     "convert to nothing": (("convert", "ring.json", "ring.xyz"), "no format to write"),
     "convert elsewhere": (("convert", "ring.json", "no/such/ring.madx"), "cannot be written"),
     "convert to a folder": (("convert", "ring.json", "ring.madx", "--to", "x"), "format 'x'"),

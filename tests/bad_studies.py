@@ -157,7 +157,7 @@ BAD_STUDIES: dict[str, tuple[str, str, str]] = {
     # ---- choices
     "unknown species": ('"proton"', '"neutron"', "unknown species 'neutron'"),
     "empty species": ('"proton"', '""', "species"),
-    "unknown distribution": ('"gaussian"', '"gausian"', "bunch.distribution = 'gausian'"),
+    "unknown distribution": ('"gaussian"', '"gausian"', "did you mean 'gaussian'?"),
     "sphere without radius": ('"gaussian"', '"cold_sphere"', "bunch.radius is missing"),
     "radius of a gaussian": ("seed = 3", 'seed = 3\nradius = "1 m"', "bunch.radius"),
     "dtype": ("turns = 1", 'turns = 1\ndtype = "float16"', "dtype = 'float16'"),
@@ -188,7 +188,7 @@ BAD_STUDIES: dict[str, tuple[str, str, str]] = {
     "no such lattice": ('"ring.json"', '"rung.json"', "lattice.file = 'rung.json': no file"),
     "empty lattice name": ('"ring.json"', '""', "lattice.file"),
     "nul in name": ('"ring.json"', '"ri\\u0000ng.json"', "lattice.file"),
-    "study as lattice": ('"ring.json"', '"study.toml"', "cannot tell the format"),
+    "study as lattice": ('"ring.json"', '"study.toml"', "is a study by its name"),
     "folder as lattice": ('"ring.json"', '"."', "lattice.file = '.'"),
     "list of files": ('"ring.json"', '["ring.json", "ring.json"]', "2 files"),
     "number as file": ('"ring.json"', "7", "lattice.file"),
@@ -196,6 +196,9 @@ BAD_STUDIES: dict[str, tuple[str, str, str]] = {
     "no such range": ('"ring.json"', '"ring.json"\nrange = "qx/qy"', "qx"),
     "range of one": ('"ring.json"', '"ring.json"\nrange = "qf"', "range"),
     "no such knob": ('"ring.json"', '"ring.json"\nknobs = { kx = 1 }', "kx"),
+    "knob that is off": (
+        '"ring.json"', '"ring.json"\nknobs = { kq = 0 }', "give the optics as [bunch.twiss]",
+    ),
     "infinite knob": ('"ring.json"', '"ring.json"\nknobs = { kq = inf }', "knobs.kq"),
     "knob in metres": ('"ring.json"', '"ring.json"\nknobs = { kq = "1 m" }', "knobs.kq"),
     "moment": ('["sigma_x"]', '["sigma_q"]', "sigma_q"),

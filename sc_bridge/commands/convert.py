@@ -34,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
     """Carry out the command."""
     from dataclasses import replace
 
+    from ..files import is_one_of
     from ..lattice import ReferenceFields
     from ..species import parse_reference
     from ..writers import write_lattice
@@ -41,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     *options.files, target = options.files
     if not options.files:
         raise LatticeError(f"convert: {target}: only one file given: name what to read, then OUT")
-    if target in options.files:
+    if is_one_of(target, options.files):
         raise LatticeError(f"convert: {target}: would be read and written: give another OUT")
     lattice = read(options)
     if options.reference is not None:

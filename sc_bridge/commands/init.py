@@ -42,11 +42,13 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Carry out the command."""
     from ..errors import StudyError
-    from ..files import write_whole
+    from ..files import is_one_of, write_whole
     from ..species import parse_reference
     from ..study.starter import Source, starter_study
 
     target: Path = options.study
+    if is_one_of(target, options.files):
+        raise StudyError(f"init: {target}: is the lattice: give another --study")
     if target.exists() and not options.force:
         raise StudyError(f"{target}: is there already: give another --study, or --force")
     reference = None if options.reference is None else parse_reference(options.reference)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,29 @@ def check_interrupt() -> None:
     """Raise again what a signal raised and a library swallowed."""
     if ending:
         raise ending[-1]
+
+
+# How arguments of Python that messages name are said in a study, and as options of a command.
+_END = r"(?=$|[ ;,:)])"
+_IN_STUDY = (
+    (rf"\bsequence={_END}", "line in [lattice]"),
+    (rf"\bformat={_END}", "format in [lattice]"),
+    (r"\btwiss=Twiss\(betx=\.\.\., alfx=\.\.\., bety=\.\.\., alfy=\.\.\.\)", "[bunch.twiss]"),
+    (r"\btwiss=Twiss\(\.\.\.\)", "[bunch.twiss]"),
+)
+_AS_OPTION = (
+    (rf"\bsequence={_END}", "--sequence"),
+    (rf"\bformat={_END}", "--format"),
+    (r"\ballow = \[(['\"])(.*?)\1\] accepts", r"--allow \1\2\1 accepts"),
+)
+
+
+def in_words_of(text: str, options: argparse.Namespace) -> str:
+    """Say what a message advises as the user of a command would write it."""
+    words = _AS_OPTION if hasattr(options, "allow_path") else _IN_STUDY
+    for argument, said in words:
+        text = re.sub(argument, said, text)
+    return text
 
 
 @contextmanager

@@ -140,6 +140,8 @@ def format_of(paths: tuple[Path, ...], format: str | None) -> str:
     named = [name for name, row in FORMATS.items() if row.named(path)]
     if len(named) == 1:
         return named[0]
+    if path.suffix == ".toml":
+        raise LatticeError(f"{path}: is a study by its name: give the lattice file that it names")
     text = read_text(path, "latin-1")[:_HEAD]
     found = [name for name in named or FORMATS if FORMATS[name].holds(text)]
     if len(found) == 1 or (named and not found):

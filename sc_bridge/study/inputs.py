@@ -26,7 +26,32 @@ _FIELD_UNITS = {
     "h": "1/m",
     "k1": "1/m^2",
     "k1s": "1/m^2",
+    "k0s": "1/m",
     "k2": "1/m^3",
+    "k2s": "1/m^3",
+    "k3": "1/m^4",
+    "k3s": "1/m^4",
+    "ks": "1/m",
+    "shift_x": "m",
+    "shift_y": "m",
+    "shift_s": "m",
+    "rot_x_rad": "rad",
+    "rot_y_rad": "rad",
+    "rot_s_rad": "rad",
+    "rot_s_rad_no_frame": "rad",
+    "rot_shift_anchor": "m",
+    "edge_entry_angle": "rad",
+    "edge_exit_angle": "rad",
+    "edge_entry_angle_fdown": "rad",
+    "edge_exit_angle_fdown": "rad",
+    "edge_entry_fint": "1",
+    "edge_exit_fint": "1",
+    "edge_entry_hgap": "m",
+    "edge_exit_hgap": "m",
+    "crab_voltage": "V",
+    "dx": "m",
+    "dy": "m",
+    "dzeta": "m",
     "angle": "rad",
     "voltage": "V",
     "frequency": "Hz",
@@ -134,8 +159,8 @@ def _spell_out(study: Study, where: str, sequence: KickedSequence, text: str) ->
     return found
 
 
-def driving_knobs(sequence: KickedSequence) -> list[str]:
-    """Names of the knobs that some field on the line depends on, in the order of the file.
+def driving_knobs(sequence: KickedSequence, field: str | None = None) -> list[str]:
+    """Names of the knobs that a field on the line depends on, or any field, as in the file.
 
     Constants of nature and of mathematics are left out.
     """
@@ -144,7 +169,11 @@ def driving_knobs(sequence: KickedSequence) -> list[str]:
         str(lattice.elements[name].fields.get("parent_name", name))
         for name in lattice.element_names
     }
-    expressions = (e for (name, *_), e in lattice.field_expressions.items() if name in there)
+    expressions = (
+        expression
+        for (name, key, _), expression in lattice.field_expressions.items()
+        if name in there and field in (None, key)
+    )
     used = frozenset().union(*(expression.variables() for expression in expressions))
     names = sequence.knobs.driving(tuple(sorted(used)))
     return [name for name in names if name not in _CONSTANTS]
@@ -249,4 +278,6 @@ def _alone(expression: str) -> str:
 def _field_unit(field: str, index: int | None) -> str | None:
     if index is not None and field in ("knl", "ksl"):
         return "1" if index == 0 else f"1/m^{index}" if index > 1 else "1/m"
+    if index is not None:
+        return None  # of a list whose units follow the order in other ways
     return _FIELD_UNITS.get(field)

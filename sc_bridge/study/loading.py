@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -80,7 +82,13 @@ def _explain(fault: Any, key: str) -> str:
     shown = repr(fault["input"])
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     message = fault["msg"][:1].lower() + fault["msg"][1:]
-    return f"{key} = {first_line(shown)}: {first_line(message)}"
+    hint = ""
+    if fault["type"] == "literal_error" and isinstance(fault["input"], str):
+        choices = re.findall("'([^']*)'", str(fault["ctx"]["expected"]))
+        meant = {choice.lower(): choice for choice in choices}
+        found = difflib.get_close_matches(fault["input"].lower(), meant, n=1)
+        hint = f"; did you mean {meant[found[0]]!r}?" if found else ""
+    return f"{key} = {first_line(shown)}: {first_line(message)}{hint}"
 
 
 def _known_keys(place: tuple[Any, ...]) -> list[str]:

@@ -18,8 +18,9 @@ _R = TypeVar("_R")
 
 def near(name: str, known: Iterable[str]) -> str:
     """Return a hint at the known name that is meant, or at all of them."""
-    found = difflib.get_close_matches(name, list(known), n=1)
-    return f": did you mean {found[0]!r}?" if found else f": known are {', '.join(known)}"
+    names = list(known)
+    found = difflib.get_close_matches(name, names, n=1)
+    return f": did you mean {found[0]!r}?" if found else f": known are {', '.join(names) or 'none'}"
 
 
 def first_line(text: Any) -> str:

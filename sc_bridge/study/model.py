@@ -87,6 +87,8 @@ class StudyModel(Section):
                     f"monitors.{name}: a monitor's name consists of letters, digits and _, so that "
                     "derivatives can name it"
                 )
+        if "final" in self.monitors:
+            raise StudyError("monitors.final: results call the end of the line so: choose another")
         texts = [("derivatives.of", t) for t in (self.derivatives.of if self.derivatives else ())]
         texts += [("optimise.minimise", self.optimise.minimise)] if self.optimise else []
         for key, text in texts:

@@ -26,7 +26,7 @@ from sc_bridge.elements import Bunch
 
 from ..adjoint import track
 from ..adjoint.protocol import Adjoint
-from ..errors import StudyError
+from ..errors import ScBridgeError, StudyError
 from ..monitors import Monitor
 from ..sequence import KickedSequence
 from .building import build_sequence, make_bunch, make_monitors
@@ -192,24 +192,45 @@ class _Problem:
         """Value and gradient, from the journal where it has them."""
         key = tuple(float(part) for part in at)
         if key not in self.known:
-            self.set(at)
-            value = self._value()
-            gradients = torch.autograd.grad(
-                value, [wanted.tensor for wanted in self.inputs], allow_unused=True
-            )
-            slopes = [0.0 if g is None else float(g) for g in gradients]
-            gradient = np.array(slopes) * self.width
-            if not np.isfinite([float(value.detach()), *gradient]).all():
-                raise StudyError(
-                    f"optimise: {self.objective.text} is not finite at {self.named(at)}: "
-                    "take tighter bounds"
-                )
-            self.known[key] = (float(value.detach()), gradient)
+            self.known[key] = self._tracked(at) if not self.known else self._or_uphill(at)
             self.journal.add(
-                {"at": list(key), "value": self.known[key][0], "gradient": gradient.tolist()}
+                {
+                    "at": list(key),
+                    "value": self.known[key][0],
+                    "gradient": self.known[key][1].tolist(),
+                }
             )
         value, gradient = self.known[key]
         return value, gradient.copy()
+
+    def _tracked(self, at: np.ndarray) -> tuple[float, np.ndarray]:
+        self.set(at)
+        value = self._value()
+        gradients = torch.autograd.grad(
+            value, [wanted.tensor for wanted in self.inputs], allow_unused=True
+        )
+        slopes = [0.0 if g is None else float(g) for g in gradients]
+        gradient = np.array(slopes) * self.width
+        if not np.isfinite([float(value.detach()), *gradient]).all():
+            raise StudyError(
+                f"optimise: {self.objective.text} is not finite at {self.named(at)}: "
+                "take tighter bounds"
+            )
+        return float(value.detach()), gradient
+
+    def _or_uphill(self, at: np.ndarray) -> tuple[float, np.ndarray]:
+        """Value and gradient; where the bunch diverges, a bowl around the best so far.
+
+        The bowl is never lower than its centre, so that such a point is never taken: the line
+        search steps back towards the best.
+        """
+        try:
+            return self._tracked(at)
+        except ScBridgeError:
+            best, (value, gradient) = min(self.known.items(), key=lambda item: item[1][0])
+            away = at - np.array(best)
+            height = float(np.abs(gradient).max()) + abs(value)
+            return value + height, 2.0 * height * away / float(away @ away)
 
     def value_with_new_grids(self, at: np.ndarray) -> float:
         self.set(at)

@@ -186,6 +186,25 @@ def _final(bunch: Bunch) -> dict[str, float]:
         return values | {"n_alive": float(bunch.n_alive)}
 
 
+def _check_finite(
+    objectives: tuple[Objective, ...],
+    values: list[float],
+    inputs: tuple[Input, ...],
+    rows: list[Tensor],
+) -> None:
+    """Refuse what has no value or no slope, such as the root of a moment that is 0."""
+    for index, (objective, value) in enumerate(zip(objectives, values, strict=True)):
+        where = f"derivatives.of: {objective.text!r}"
+        if not math.isfinite(value):
+            raise StudyError(f"{where} is {value} for this bunch: leave it out")
+        for wanted, row in zip(inputs, rows, strict=True):
+            if not math.isfinite(row[index].item()):
+                raise StudyError(
+                    f"{where}, {value:.6g}, has no finite derivative with respect to "
+                    f"{wanted.name} for this bunch: leave one of them out"
+                )
+
+
 def _derivatives(
     objectives: tuple[Objective, ...], outputs: Tensor | None, inputs: tuple[Input, ...]
 ) -> tuple[Derivative, ...]:
@@ -203,6 +222,7 @@ def _derivatives(
     nothing = torch.zeros(len(objectives))  # an input that no output depends on
     rows = [nothing if row is None else row for row in found]
     values = outputs.tolist()
+    _check_finite(objectives, values, inputs, rows)
     return tuple(
         Derivative(
             objective.text,

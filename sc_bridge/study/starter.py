@@ -18,7 +18,7 @@ from ..sequence import KickedSequence
 from ..slicing import length_of
 from ..species import SPECIES
 from ..twiss import Twiss, periodic_twiss
-from .inputs import driving_knobs, knob_unit
+from .inputs import driving_knobs
 
 # About so many kicks, as far as elements allow: a minute or less on a laptop.
 _KICKS = 100
@@ -69,7 +69,7 @@ def starter_study(
     if not sequence.length > 0:
         raise StudyError(f"{lattice.source}: has no length: there is nothing to put kicks into")
     sections = [
-        _heading(lattice),
+        _heading(source),
         _lattice_section(source, folder, exact),
         _reference_section(sequence.reference, reference is None),
         *_kicks_and_bunch(sequence),
@@ -79,8 +79,10 @@ def starter_study(
     return "\n".join(section.rstrip() + "\n" for section in sections)
 
 
-def _heading(lattice: Lattice) -> str:
-    name = Path(lattice.source).name
+def _heading(source: Source) -> str:
+    name = (
+        source.files[0].name if source.line is None else f"{source.line} of {source.files[0].name}"
+    )
     return f"""\
 # A study for sc-bridge: every key is in docs/study.md, and `sc-bridge schema` prints them.
 # Quantities are text with a unit. Change what you like and run `sc-bridge run` on this file.
@@ -201,16 +203,16 @@ with_respect_to = [{names}]   # wildcards too: "k*", "qf*.k1"
 
 def _inputs(sequence: KickedSequence) -> Sequence[str]:
     """Two knobs of quadrupoles, or of anything, or strengths of quadrupoles."""
-    driving = driving_knobs(sequence)
-    gradients = [name for name in driving if knob_unit(sequence.lattice, name) == "1/m^2"]
-    if gradients:
-        return gradients[:2]
+    gradients = driving_knobs(sequence, "k1")
+    powered = [name for name in gradients if sequence.knobs.value(name) != 0.0]
+    if gradients:  # those that are off move little
+        return [*powered, *(name for name in gradients if name not in powered)][:2]
     found = []
     for name in dict.fromkeys(sequence.lattice.element_names):
         own = dict(sequence[name].named_parameters(recurse=False))
         if sequence.lattice.elements[name].kind == "Quadrupole" and "k1" in own:
             found.append(f"{name}.k1")
-    return found[:2] or driving[:2]
+    return found[:2] or driving_knobs(sequence)[:2]
 
 
 def _has_pure_dipoles(lattice: Lattice) -> bool:

@@ -43,6 +43,7 @@ def test_a_bad_lattice_is_one_line(tmp_path, capsys, monkeypatch, name):
 @pytest.mark.parametrize("name", BAD_COMMANDS)
 def test_a_bad_command_is_one_line(folder, capsys, name):
     arguments, message = BAD_COMMANDS[name]
+    arguments = [text.replace("{folder}", folder.name) for text in arguments]
     assert message in refusal(folder, capsys, *arguments)
 
 

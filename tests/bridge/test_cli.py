@@ -271,7 +271,7 @@ def test_version_is_printed(capsys):
     ("old", "new", "message"),
     [
         ('file = "psb.json"', 'file = "nothing.json"', "lattice.file = 'nothing.json': no file"),
-        ('file = "psb.json"', 'file = "study.toml"', "cannot tell the format"),
+        ('file = "psb.json"', 'file = "study.toml"', "is a study by its name"),
         ('"2 um"', '"2"', "bunch.nemitt_x = '2': the unit is missing"),
         ('"2 um"', '"2 s"', "bunch.nemitt_x = '2 s': has the unit 's'"),
         ("seed", "sead", "unknown key bunch.sead: did you mean 'seed'"),

@@ -17,7 +17,7 @@ from sc_bridge import cli
 from sc_bridge.errors import StudyError
 from sc_bridge.files import write_whole
 from sc_bridge.study import load_study, run_study
-from study_texts import PSB, write_study
+from study_texts import PSB, SMALL, write_study
 
 OPTIMISE = """
 [optimise]
@@ -150,6 +150,30 @@ def _fewer_particles(path):
     text = path.read_text().replace("10_000", "50").replace("[32, 32, 32]", "[8, 8, 8]")
     path.write_text(re.sub(r'max_spacing = "[^"]*"', 'max_spacing = "2 m"', text))
     return path
+
+
+def test_init_names_knobs_that_are_on(capsys, tmp_path):
+    ring = tmp_path / "ring.madx"
+    ring.write_text(
+        "beam, particle=proton, energy=1.2; kc=0; kqf=1; kqd=-1; trim=0;\n"
+        "q: quadrupole, l=0.5, k1:=kqf+trim; p: quadrupole, l=0.5, k1:=kqd; d: drift, l=1;\n"
+        "o: multipole, knl:={0,0,kc}; ring: line=(o,q,d,p,d);\n"
+    )
+    run(capsys, "init", ring, "--study", tmp_path / "s.toml", "--sequence", "ring")
+    made = load_study(tmp_path / "s.toml").model
+    assert made.derivatives.with_respect_to == ["kqf", "kqd", "bunch.intensity"]
+    assert made.title == "ring of ring.madx"
+
+
+def test_advice_is_in_words_of_the_command(capsys, tmp_path):
+    rings = tmp_path / "rings.madx"
+    rings.write_text("d: drift, l=1; a: line=(d); b: line=(d, d);\n")
+    assert "choose one with --sequence\n" in refuses(capsys, "audit", rings)
+    (tmp_path / "study.toml").write_text(
+        SMALL.replace("psb.json", "rings.madx").replace('bend_model = "exact"\n', "")
+    )
+    message = refuses(capsys, "plan", tmp_path / "study.toml")
+    assert "choose one with line in [lattice]\n" in message
 
 
 def test_init_keeps_a_study_that_is_there(capsys, study):
@@ -294,6 +318,17 @@ def test_an_interrupted_optimisation_ends_as_one_that_was_not(capsys, optimisabl
     assert names(optimisable.parent / "results") == ["optimise.json"]
     again = json.loads(run(capsys, *command))
     assert again == whole
+
+
+def test_an_optimisation_steps_back_from_where_the_bunch_diverges(capsys, optimisable):
+    # the first trial is a tenth of the bounds away, where quadrupoles overflow
+    text = optimisable.read_text().replace("[0.6, 0.9]", "[0.0, 1e9]")
+    optimisable.write_text(text.replace("max_steps = 4", "max_steps = 1"))
+    found = json.loads(run(capsys, "optimise", optimisable, "--json"))
+    assert found["value"] <= found["start_value"]
+    assert found["knobs"]["kbrqf"] < 10.0
+    folder = optimisable.parent / "results"
+    assert json.loads((folder / "optimise.json").read_text())["evaluations"] > 2
 
 
 @pytest.mark.parametrize(

@@ -205,6 +205,13 @@ def test_wildcards_stand_for_knobs_and_fields(study_of):
     assert names == {"kbrqf", "kbrqd", "cavity.voltage"}
 
 
+def test_displacements_and_tilts_have_units(study_of):
+    field = '"cavity.shift_x", "cavity.rot_s_rad"'
+    found = derivatives(study_of(('"kbrqf"', field)))
+    assert found["sigma_x", "cavity.shift_x"].unit == "1"
+    assert found["sigma_x", "cavity.rot_s_rad"].unit == "m/rad"
+
+
 def test_a_wildcard_stands_for_the_numbers_of_the_bunch(study_of):
     names = {name for _, name in derivatives(study_of(('"kbrqf"]', '"bunch.*mitt_?"]')))}
     assert names == {"bunch.nemitt_x", "bunch.nemitt_y"}
@@ -240,6 +247,9 @@ def test_a_wildcard_stands_for_the_numbers_of_the_bunch(study_of):
         ('"sigma_x"', '"sigma_x +"', "it ends too early"),
         ('"sigma_x"', '"floor(sigma_x)"', "function 'floor' is not known"),
         ('"sigma_x"', '"screen.sigma_x"', "no monitor 'screen'"),
+        ('"sigma_x"', '"log(0*sigma_x)"', r"derivatives.of: 'log\(0\*sigma_x\)' is -inf for this bunch"),
+        ('"sigma_x"', '"sqrt(0*sigma_x)"', "0, has no finite derivative with respect to kbrqf"),
+        ("[derivatives]", '[monitors.final]\nat = "1 m"\n[derivatives]', "monitors.final: results call"),
         ('"kbrqf"', '"x?*"', "'x[?][*]' fits no knob that drives the line"),
         ('"kbrqf"', '"bunch.radius"', "bunch.radius: the bunch has no such number: it has intensity, nemitt_x"),
         ("[derivatives]", '[monitors."a b"]\nat = "1 m"\n[derivatives]', "monitors.a b: a monitor's name"),
