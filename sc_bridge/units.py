@@ -85,7 +85,11 @@ def to_si(value: Any, unit: str, key: str) -> float | Tensor:
         return _finite(_convert(value, str(value.units), unit, key, str(value)), key, value)
     if isinstance(value, bool) or not hasattr(value, "__float__"):
         raise UnitError(f"{key} = {value!r}: {_wanted(unit)}")
-    return _finite(float(value), key, value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number beyond floats
+        number = math.inf
+    return _finite(number, key, value)
 
 
 def parse_quantity(text: str, unit: str, key: str) -> float:

@@ -128,6 +128,8 @@ BAD_STUDIES: dict[str, tuple[str, str, str]] = {
     "more than memory": ("n_particles = 50", "n_particles = 1_000_000_000", "memory"),
     "true particles": ("n_particles = 50", "n_particles = true", "bunch.n_particles = True"),
     "negative seed": ("seed = 3", "seed = -3", "bunch.seed = -3"),
+    "intensity beyond floats": ("intensity = 1e9", f"intensity = {10**400}", "intensity"),
+    "nodes beyond floats": ("[8, 8, 8]", f"[{10**400}, 8, 8]", "too many nodes"),
     "large seed": ("seed = 3", "seed = 99999999999999999999", "seed"),
     "no turn": ("turns = 1", "turns = 0", "turns = 0"),
     "half a turn": ("turns = 1", "turns = 0.5", "turns = 0.5"),
@@ -138,7 +140,7 @@ BAD_STUDIES: dict[str, tuple[str, str, str]] = {
     "flat grid": ("[8, 8, 8]", "[8, 8]", "space_charge.grid"),
     "four axes": ("[8, 8, 8]", "[8, 8, 8, 8]", "space_charge.grid"),
     "grid of text": ("[8, 8, 8]", '["8", 8, 8]', "space_charge.grid"),
-    "absurd grid": ("[8, 8, 8]", "[100000, 100000, 100000]", "1e+15 nodes"),
+    "absurd grid": ("[8, 8, 8]", "[100000, 100000, 100000]", "too many nodes"),
     "no spacing": ('max_spacing = "1 m"', 'max_spacing = "0 m"', "must be positive"),
     "fine spacing": (
         'max_spacing = "1 m"', 'max_spacing = "1 fm"', "kicks: choose a larger spacing",

@@ -84,7 +84,7 @@ class SpaceCharge:
             )
         if math.prod(nodes) > LARGEST_GRID:
             raise SpaceChargeError(
-                f"space charge: grid = {self.grid}: {math.prod(nodes):.3g} nodes: at most "
+                f"space charge: grid = {self.grid}: too many nodes: at most "
                 f"{LARGEST_GRID:.3g}, which take about 100 GB"
             )
         object.__setattr__(self, "grid", nodes)
