@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import LatticeError, StudyError
+from ..expressions.tree import Binary, Expression, Negative, Variable
 from ..lattice import Lattice
 from ..sequence import KickedSequence
 from ..units import derivative_unit
@@ -67,7 +67,6 @@ _CONSTANTS = frozenset(
     {"pi", "twopi", "degrad", "raddeg", "e", "emass", "pmass", "nmass", "umass", "mumass"}
     | {"clight", "qelect", "erad", "prad", "hbar", "amu0", "t_turn_s"}
 )
-_REFERENCE = re.compile(r"(?:vars\[['\"])?([^'\"\[\]()+*/ ]+)(?:['\"]\])?")
 
 
 @dataclass(frozen=True)
@@ -254,25 +253,32 @@ def _energy(sequence: KickedSequence, name: str) -> float:
 
 
 def knob_unit(lattice: Lattice, name: str) -> str | None:
-    """Unit of a variable, where fields or other variables are set to it as it is; else None."""
+    """Unit of a variable, where fields or other variables are it, or a sum with it; else None."""
+    terms = {alias: _terms(expression) for alias, expression in lattice.expressions.items()}
     names = {name}
     while True:
-        more = {alias for alias, e in lattice.expressions.items() if _alone(str(e)) in names}
+        more = {alias for alias, found in terms.items() if found & names}
         if more <= names:
             break
         names |= more
     units = {
         _field_unit(field, index)
         for (_, field, index), expression in lattice.field_expressions.items()
-        if _alone(str(expression)) in names
+        if _terms(expression) & names
     }
     return units.pop() if len(units) == 1 else None
 
 
-def _alone(expression: str) -> str:
-    """Name of the variable that an expression consists of, "" if it is anything else."""
-    match = _REFERENCE.fullmatch(expression.strip())
-    return match[1] if match else ""
+def _terms(expression: Expression) -> frozenset[str]:
+    """Variables that are terms of a sum on their own: they have the unit of the whole."""
+    found, waiting = set(), [expression]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Variable):
+            found.add(node.name)
+        elif isinstance(node, Negative) or (isinstance(node, Binary) and node.operator in "+-"):
+            waiting += node.children()
+    return frozenset(found)
 
 
 def _field_unit(field: str, index: int | None) -> str | None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 import sc_bridge as scb
 from sc_bridge.bunch_files import write_bunch
 from sc_bridge.study import StudyModel, build_sequence, load_study, make_bunch, run_study
+from sc_bridge.study.inputs import knob_unit
 from study_texts import write_study
 
 EMITTANCES = 'nemitt_x = "2 um"\nnemitt_y = "2 um"'
@@ -210,6 +211,18 @@ def test_displacements_and_tilts_have_units(study_of):
     found = derivatives(study_of(('"kbrqf"', field)))
     assert found["sigma_x", "cavity.shift_x"].unit == "1"
     assert found["sigma_x", "cavity.rot_s_rad"].unit == "m/rad"
+
+
+def test_a_knob_has_the_unit_of_the_field_that_it_is_a_term_of(tmp_path):
+    ring = tmp_path / "ring.madx"
+    ring.write_text(
+        "kq=1; trim=0; half=2; turn=0.1; both=1;\n"
+        "q: quadrupole, l=1, k1:=-(kq+trim)+0.1*half; b: sbend, l=1, angle:=turn;\n"
+        "p: quadrupole, l=1, k1:=both; c: sbend, l=1, angle:=both; line: line=(q,b,p,c);\n"
+    )
+    lattice = scb.read_lattice(ring)
+    units = {name: knob_unit(lattice, name) for name in ("kq", "trim", "half", "turn", "both")}
+    assert units == {"kq": "1/m^2", "trim": "1/m^2", "half": None, "turn": "rad", "both": None}
 
 
 def test_a_wildcard_stands_for_the_numbers_of_the_bunch(study_of):
