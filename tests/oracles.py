@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sc_bridge.elements import Bunch
 
+COORDINATES = ("x", "px", "y", "py", "zeta", "pzeta")
 # Agreement of two implementations of one formula, per dtype, absolute in SI units.
 ROUNDOFF = {torch.float64: 1e-12, torch.float32: 1e-5}
 # Strength and angle of our closed-form bend against Xsuite's own closed form.
@@ -30,26 +31,51 @@ def xtrack_element(kind: str, kwargs: dict[str, Any]) -> Any:
         return getattr(xt, kind)(**kwargs)
 
 
-def track_xtrack(element: Any, bunch: Bunch, may_lose: bool = False) -> np.ndarray:
-    """Track a bunch through an xtrack element or line; coordinates (6, n) in our order."""
+def xtrack_particles(bunch: Bunch) -> xt.Particles:
+    """Build the same particles for xtrack."""
     reference = bunch.reference
+    return xt.Particles(
+        mass0=reference.mass0.item(),
+        q0=reference.q0.item(),
+        p0c=reference.p0c.item(),
+        **dict(zip(COORDINATES, bunch.coordinates.numpy(), strict=True)),
+    )
+
+
+def xtrack_matrix(kind: str, kwargs: dict[str, Any], bunch: Bunch) -> np.ndarray:
+    """Differences of xtrack's map through a line of one element, about one particle."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        particles = xt.Particles(
-            mass0=reference.mass0.item(),
-            q0=reference.q0.item(),
-            p0c=reference.p0c.item(),
-            **{
-                name: bunch.coordinates[index].numpy()
-                for index, name in enumerate(("x", "px", "y", "py", "zeta", "pzeta"))
-            },
-        )
+        particle = xtrack_particles(bunch)
+        line = xt.Line(elements=[xtrack_element(kind, kwargs)])
+        line.particle_ref = particle
+        return line.get_R_matrix(particle, steps={"dx": 1e-7, "dy": 1e-7})["R_matrix"]
+
+
+def track_xtrack(element: Any, bunch: Bunch, may_lose: bool = False) -> np.ndarray:
+    """Track a bunch through an xtrack element or line; coordinates (6, n) in our order."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        particles = xtrack_particles(bunch)
         element.track(particles)
     if not may_lose and not np.all(particles.state > 0):
         raise RuntimeError("xtrack lost particles: the oracle is not valid here")
     order = np.argsort(particles.particle_id)
     rows = [particles.x, particles.px, particles.y, particles.py, particles.zeta]
     return np.array([*rows, particles.ptau / particles.beta0])[:, order]
+
+
+def xtrack_tpsa(bunch: Bunch, descriptor: Any = None) -> Any:
+    """First-order Taylor map of xtrack, about the first particle of a bunch."""
+    reference = bunch.reference
+    return xt.tpsa.ParticlesTpsa(
+        order=1,
+        descriptor=descriptor,
+        mass0=reference.mass0.item(),
+        q0=reference.q0.item(),
+        p0c=reference.p0c.item(),
+        **dict(zip(COORDINATES, bunch.coordinates[:, 0].tolist(), strict=True)),
+    )
 
 
 def central_difference(function: Callable[[float], Tensor], at: float, step: float) -> Tensor:

@@ -89,7 +89,7 @@ def measure(
     resident : bool
         Whether to run once more and measure the rise of resident memory too (Linux). For exact
         figures: one measurement a process, before anything is planned or measured in it, and
-        MALLOC_MMAP_THRESHOLD_=131072 in its environment.
+        the environment that `ResidentRise` asks for.
     warm_up : bool
         Whether to run once before, so that work space and Green functions are there.
 

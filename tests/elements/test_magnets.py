@@ -1,10 +1,9 @@
-"""Magnets: derivatives against xtrack's own, limits, integrators, and inverses of fringes."""
+"""Magnets: limits, integrators, and inverses of fringes."""
 
 from __future__ import annotations
 
 import math
 
-import madng_tpsa
 import mpmath
 import numpy as np
 import pytest
@@ -12,12 +11,11 @@ import torch
 import xtrack as xt
 
 from cases import make_reference, random_bunch
-from magnet_cases import ERRORS, FULL_EDGES, MAGNET_CASES
-from oracles import ROUNDOFF, check_gradients, track_xtrack, xtrack_element
+from magnet_cases import ERRORS, FULL_EDGES
+from oracles import ROUNDOFF, check_gradients, track_xtrack, xtrack_tpsa
 from sc_bridge.elements import (
     Bend,
     Bunch,
-    DipoleEdge,
     Drift,
     Magnet,
     Multipole,
@@ -33,29 +31,6 @@ from sc_bridge.elements.scalars import plain
 from sc_bridge.elements.stumpff import cosine_pair, stumpff
 
 TOLERANCE = ROUNDOFF[torch.float64]
-# First derivatives by two codes; entries up to 20, and xtrack's own cancellations in 1/K.
-DERIVATIVE = 1e-10
-ROWS = [
-    pytest.param(kind, kwargs, id=f"{kind.__name__}-{name}")
-    for kind, rows in MAGNET_CASES.items()
-    for name, kwargs in rows.items()
-    if kind is not DipoleEdge  # xtrack has no TPSA of it
-]
-# Fields of which xtrack knows derivatives, in the order of its parameters.
-STRENGTHS = ("k0", "k1", "k2", "k1s", "k2s", "k3", "k3s")
-
-
-def tpsa_of(bunch, descriptor=None):
-    reference, start = bunch.reference, bunch.coordinates[:, 0].tolist()
-    names = ("x", "px", "y", "py", "zeta", "pzeta")
-    return xt.tpsa.ParticlesTpsa(
-        order=1,
-        descriptor=descriptor,
-        mass0=reference.mass0.item(),
-        q0=reference.q0.item(),
-        p0c=reference.p0c.item(),
-        **dict(zip(names, start, strict=True)),
-    )
 
 
 def constants_of(taylor):
@@ -67,58 +42,11 @@ def outgoing_with_delta(element, bunch):
     return torch.cat([out.coordinates[:5, 0], out.delta])
 
 
-@pytest.mark.parametrize(("kind", "kwargs"), ROWS)
-def test_first_derivatives_equal_those_of_xtrack(kind, kwargs):
-    bunch = random_bunch(1, amplitude=3e-3)
-    taylor = tpsa_of(bunch)
-    xtrack_element(kind.__name__, kwargs).track(taylor)
-    element = kind(**kwargs)
-    matrix = element.transfer_matrix(bunch.reference, bunch.coordinates[:, 0])
-    # xtrack derives by delta, which stays as it is
-    beta0, pzeta = bunch.reference.beta0, bunch.pzeta
-    by_delta = (1.0 + bunch.delta) / (1.0 + beta0**2 * pzeta)
-    ours = torch.cat([matrix[:5, :5], matrix[:5, 5:] * by_delta], dim=1)
-    assert abs(ours.numpy() - taylor.jacobian()[:5]).max() < DERIVATIVE
-    assert abs(outgoing_with_delta(element, bunch).numpy() - constants_of(taylor)).max() < TOLERANCE
-
-
-@pytest.mark.parametrize(
-    ("kind", "kwargs"),
-    [
-        (Quadrupole, {"length": 0.5, "k1": 0.7, "k1s": 0.2}),
-        (Quadrupole, {"length": 0.5, "k1": 0.0, "k1s": 0.0}),
-        (Quadrupole, {"length": 0.5, "k1": 0.7, "k1s": 0.2, "model": "mat-kick-mat-exact"}),
-        (Sextupole, {"length": 0.3, "k2": 20.0, "k2s": 3.0}),
-        (Bend, {"length": 0.8, "angle": 0.03, "k0": 0.04, "k1": 0.2, "k2": 1.0}),
-        (
-            Bend,
-            {"length": 0.8, "angle": 0.03, "k0": 0.04, "k1": 0.0, "k2": 1.0, "model": "expanded"},
-        ),
-    ],
-)
-def test_derivatives_by_strengths_equal_those_of_xtrack(kind, kwargs):
-    kwargs = {**kwargs, "edge_entry_active": False, "edge_exit_active": False}
-    names = [name for name in STRENGTHS if name in kwargs]
-    theirs = xtrack_element(kind.__name__, kwargs)
-    descriptor = madng_tpsa.Descriptor(6, 1, params=names, param_order=1)
-    for index, name in enumerate(names):
-        setattr(theirs, name, descriptor.param(index + 1, kwargs[name]))
-    bunch = random_bunch(1, amplitude=3e-3)
-    taylor = tpsa_of(bunch, descriptor)
-    theirs.track(taylor)
-    element = kind(**kwargs)
-    values = [getattr(element, name).requires_grad_() for name in names]
-    out = outgoing_with_delta(element, bunch)
-    rows = [torch.autograd.grad(number, values, retain_graph=True) for number in out]
-    ours = torch.stack([torch.stack(row) for row in rows])
-    assert abs(ours.numpy() - taylor.param_jacobian()).max() < DERIVATIVE
-
-
 def test_the_matrix_without_focusing_equals_the_limit_of_xtrack():
     """Where k0 h + k1 is exactly 0, floats of xtrack leave out a term that its TPSA has."""
     kwargs = {"length": 0.8, "angle": 0.06, "k0": 0.0, "model": "mat-kick-mat"}
     bunch = random_bunch(1, amplitude=3e-3)
-    taylor = tpsa_of(bunch)
+    taylor = xtrack_tpsa(bunch)
     xt.Bend(**kwargs).track(taylor)
     element = Bend(**kwargs)
     assert abs(outgoing_with_delta(element, bunch).numpy() - constants_of(taylor)).max() < TOLERANCE
