@@ -30,7 +30,7 @@ DERIVATIVE = 1e-10
 # Of fields about zero, where xtrack's maps divide by them: 1 / m and rad / m.
 STEP = 3e-3
 SCALARS = "its C code takes plain numbers"
-NO_KERNEL = "Xsuite comes without a compiled kernel of Taylor maps for it"
+NO_KERNEL = "Xsuite comes without a kernel of it; to compile one takes half a minute"
 # Classes of which `xt.tpsa` has no Taylor maps: differences of xtrack's maps stand in.
 NO_TPSA = {
     elements.DipoleEdge: SCALARS,
@@ -43,12 +43,12 @@ NO_TPSA = {
     elements.LongitudinalLimitRect: SCALARS,
     elements.ZetaShift: NO_KERNEL,
     elements.TimeDelay: NO_KERNEL,
-    elements.FirstOrderTaylorMap: NO_KERNEL,
-    elements.SecondOrderTaylorMap: NO_KERNEL,
-    elements.LineSegmentMap: NO_KERNEL,
-    elements.NonLinearLens: NO_KERNEL,
-    elements.Wire: NO_KERNEL,
-    elements.Elens: NO_KERNEL,
+    elements.FirstOrderTaylorMap: SCALARS,
+    elements.SecondOrderTaylorMap: SCALARS,
+    elements.LineSegmentMap: SCALARS,
+    elements.NonLinearLens: SCALARS,
+    elements.Wire: SCALARS,
+    elements.Elens: SCALARS,
 }
 # Classes whose Taylor maps leave out what the element is for, as a comment in track_rf.h says.
 WITHOUT_KICKS = {
