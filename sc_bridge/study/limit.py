@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +24,8 @@ from .inputs import find_inputs
 from .model import Study
 from .objectives import outputs_of
 
+# At least: the solver's own grid has eight times the nodes, of 8 B each.
+_BYTES_PER_NODE = 64
 # Particles of the bunch that a plan takes as an example.
 EXAMPLE = 10
 
@@ -59,6 +63,7 @@ def decide(
     StudyError
         If it cannot fit: with the numbers and the way out.
     """
+    check_grid(study)
     limit, section = study.model.memory_limit, study.model.adjoint
     wanted = section.value if section is not None else None
     planned_freely = limit is not None if section is None else section.strategy == "plan"
@@ -80,6 +85,33 @@ def decide(
             "or a larger limit"
         )
     return Decision(planned.adjoint, taken + planned.peak)
+
+
+def _memory_of_machine() -> float:
+    """Bytes; infinite where the system does not tell."""
+    if not hasattr(os, "sysconf"):
+        return math.inf
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def check_grid(study: Study) -> None:
+    """Refuse a grid that the memory of this machine cannot hold, before the system ends the run.
+
+    Raises
+    ------
+    StudyError
+        With the numbers and the way out.
+    """
+    section = study.model.space_charge
+    if section is None or study.model.device != "cpu":
+        return
+    there = _memory_of_machine()
+    needed = math.prod(section.grid) * _BYTES_PER_NODE
+    if needed > there:
+        raise StudyError(
+            f"{study.path}: space_charge.grid = {section.grid}: needs at least {needed:.4g} B, and "
+            f"this machine has {there:.4g} B of memory: take fewer nodes"
+        )
 
 
 def plan_study(study: Study, memory: Any = None) -> Plan:

@@ -424,3 +424,11 @@ def test_ctrl_c_leaves_a_whole_journal_and_nothing_else(optimisable):
     kept = json.loads(journal.read_text())
     assert kept["complete"] is False
     assert len(kept["entries"]) >= 1
+
+
+@pytest.mark.parametrize("command", [("run",), ("scan", "kbrqf", "--values", "0.7"), ("optimise",)])
+def test_a_grid_that_the_machine_cannot_hold_is_refused(capsys, optimisable, monkeypatch, command):
+    monkeypatch.setattr("sc_bridge.study.limit._memory_of_machine", lambda: 32_767)
+    message = refuses(capsys, command[0], optimisable, *command[1:])
+    assert "space_charge.grid = [8, 8, 8]: needs at least 3.277e+04 B, and this machine" in message
+    assert names(optimisable.parent) == ["psb.json", "study.toml"]
