@@ -17,6 +17,8 @@ from types import TracebackType
 import torch
 from torch import Tensor
 
+from sc_bridge.elements import buffers
+
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
 
@@ -134,6 +136,7 @@ def uncollected() -> Iterator[None]:
 
 def _give_back_free_memory() -> None:
     gc.collect()
+    buffers.release()
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:

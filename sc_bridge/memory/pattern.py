@@ -1,11 +1,12 @@
 """Patterns: the allocations of a run as a function of particles and cells.
 
 What a run allocates, and in which order, does not depend on how many particles and cells
-there are, only the sizes do. So a run at a few tiny sizes tells, allocation by allocation,
-the bytes per particle, per cell and besides; from them follow the bytes alive at any moment
-of a run of any size, and their peak, whichever of its parts dominates.
+there are, only the sizes do, once there are enough particles for kernels or too few. So a run
+at a few tiny sizes tells, allocation by allocation, the bytes per particle, per cell and
+besides; from them follow the bytes alive at any moment of a run of any size, and their peak,
+whichever of its parts dominates.
 
-Cost: a few runs of a hundred particles on 8 nodes along each axis.
+Cost: a few runs of a hundred or a thousand particles on 8 nodes along each axis.
 Validity: operations whose temporaries are linear in particles and cells; so are all of ours.
 """
 
@@ -18,6 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sc_bridge.elements import flight
 
 from ..errors import ScBridgeError
 from .trace import AllocationTrace
@@ -42,13 +45,28 @@ class Size(NamedTuple):
         return np.array([self.n_particles, self.n_cells, 1.0])
 
 
-# As many as there are features, and independent.
-TINY = (Size(64, (8, 8, 8)), Size(96, (8, 8, 8)), Size(64, (8, 8, 16)))
+Sizes = tuple[Size, ...]
 
 
-def by_feature(sizes: NDArray[Any]) -> NDArray[np.float64]:
-    """Split bytes that were found at each size of `TINY`, (..., 3), by feature of the size."""
-    features = np.array([size.features for size in TINY])
+def _sizes(few: int, more: int) -> Sizes:
+    """As many sizes as there are features, and independent."""
+    return Size(few, (8, 8, 8)), Size(more, (8, 8, 8)), Size(few, (8, 8, 16))
+
+
+TINY = _sizes(64, 96)
+# From so many particles on, drifts go through kernels, which allocate in their own way.
+_TINY_WITH_KERNELS = _sizes(flight.FEW, flight.FEW + 512)
+
+
+def tiny_like(size: Size) -> Sizes:
+    """Return tiny sizes that go the same ways through the code as one of any size."""
+    per_bunch = size.n_particles // size.n_bunches
+    return _TINY_WITH_KERNELS if per_bunch >= flight.FEW else TINY
+
+
+def by_feature(sizes: NDArray[Any], tiny: Sizes = TINY) -> NDArray[np.float64]:
+    """Split bytes that were found at each of some sizes, (..., 3), by feature of the size."""
+    features = np.array([size.features for size in tiny])
     return np.linalg.solve(features, sizes.T.astype(np.float64)).T.astype(np.float64)
 
 
@@ -69,7 +87,7 @@ class Pattern:
         return float(np.cumsum(changes).max(initial=0.0))
 
 
-def find_pattern(run: Callable[[Size], None], name: str) -> Pattern:
+def find_pattern(run: Callable[[Size], None], name: str, tiny: Sizes = TINY) -> Pattern:
     """Trace a run at tiny sizes and find its pattern.
 
     Parameters
@@ -78,15 +96,17 @@ def find_pattern(run: Callable[[Size], None], name: str) -> Pattern:
         Called with a size; it must release all that it allocates.
     name : str
         For messages.
+    tiny : tuple of Size
+        As `tiny_like` gives them.
 
     Raises
     ------
     ScBridgeError
         If the order of allocations depends on the size.
     """
-    for size in TINY:  # fills caches
+    for size in tiny:  # fills caches
         run(size)
-    traces = [_trace(run, size) for size in TINY]
+    traces = [_trace(run, size) for size in tiny]
     counts = {len(trace.changes) for trace in traces}
     if len(counts) > 1:
         raise ScBridgeError(
@@ -94,7 +114,7 @@ def find_pattern(run: Callable[[Size], None], name: str) -> Pattern:
             "its memory cannot be predicted; measure it with sc_bridge.memory.measure"
         )
     sizes = np.array([[change.size for change in trace.changes] for trace in traces])
-    return _with_solves(by_feature(sizes.T), traces[0])
+    return _with_solves(by_feature(sizes.T, tiny), traces[0])
 
 
 def _trace(run: Callable[[Size], None], size: Size) -> AllocationTrace:

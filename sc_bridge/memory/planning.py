@@ -1,8 +1,8 @@
 """Plan: what a run will need under every strategy, and which one to take.
 
-Nothing of the run's size is allocated: the predictions come from runs of a hundred particles
-on a few hundred cells (`predict`), so that a plan for 1e9 particles costs what one for a
-thousand does.
+Nothing of the run's size is allocated: the predictions come from runs of a hundred or a
+thousand particles on a few hundred cells (`predict`), so that a plan for 1e9 particles costs
+what one for a thousand does.
 """
 
 from __future__ import annotations

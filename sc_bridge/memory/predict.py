@@ -8,45 +8,18 @@ six coordinates a particle for a state, one number a node for a potential.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
-from sc_bridge.elements import Bunch, Reference
-from sc_bridge.elements.space_charge import SpaceCharge
-
-from ..adjoint import Checkpoint, RecordAll, Reversible, StoreStates, track
+from ..adjoint import Checkpoint, RecordAll, Reversible, StoreStates
 from ..adjoint.checkpoint import bunches_besides, slots_within
 from ..adjoint.protocol import Adjoint
-from ..sequence import KickedSequence, Stage
-from .footprint import SavedBytes, uncollected
+from ..sequence import KickedSequence
 from .kinds import kinds_of
-from .pattern import TINY, Pattern, Size, by_feature, find_pattern
+from .pattern import Size, Sizes, tiny_like
+from .stage_patterns import Setting as Setting
+from .stage_patterns import StagePatterns
 from .workspace import green_bytes, kernel_buffers, solve_bytes
-
-# Kinds of stages whose backward pass is looked at: those whose recording is largest.
-_MOST_DEMANDING = 2
-_NEARLY = 0.7  # of the largest, to be looked at besides it
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What of a run decides about its memory, besides its size.
-
-    `loss` gives what is differentiated from the outgoing bunch, all components at once.
-    """
-
-    dtype: torch.dtype
-    reference: Reference
-    wants_weight: bool = False
-    some_lost: bool = False
-    loss: Callable[[Bunch], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +40,7 @@ class Predictor:
         self.kinds = kinds * turns
         self.n_stages = len(self.kinds)
         self.n_kicks = self._kicks_of(self.kinds)
+        self._known: dict[Sizes, StagePatterns] = {}
 
     def peak(self, adjoint: Adjoint, size: Size) -> Peak:
         """Predict the peak of a run under a strategy."""
@@ -75,8 +49,9 @@ class Predictor:
 
     def forward_peak(self, size: Size) -> Peak:
         """Predict the peak of a run without gradients, by `RecordAll`, which then keeps nothing."""
+        patterns = self._patterns(size).forwards
         return self._with_work_space(
-            lambda work: max(pattern.peak(size, work) for pattern in self._forwards), size
+            lambda work: max(pattern.peak(size, work) for pattern in patterns), size
         )
 
     def _with_work_space(self, predict: Callable[[float], float], size: Size) -> Peak:
@@ -137,104 +112,26 @@ class Predictor:
         """
         besides = max(
             pattern.peak(size, work) - 2 * self.field(size) * (stage.kick is not None)
-            for stage, pattern in self._demanding
+            for stage, pattern in self._patterns(size).demanding
         )
         return besides + (states - 1) * self.state(size) + fields * self.field(size)
 
     def record(self, adjoint: RecordAll, size: Size, work: float) -> float:
         """Everything that is recorded, and what the backward pass of the last stage needs."""
-        grown = (self._recorded @ size.features).tolist()
-        besides = self._last_recorded.peak(size, work) - 2 * grown[self.kinds[-1]]
+        patterns = self._patterns(size)
+        grown = (patterns.recorded @ size.features).tolist()
+        besides = patterns.last_recorded.peak(size, work) - 2 * grown[self.kinds[-1]]
         return sum(grown[kind] for kind in self.kinds) + besides
 
-    # ---- runs of two equal stages at tiny sizes ------------------------------------------
-
-    @cached_property
-    def _recorded(self) -> NDArray[np.float64]:
-        """Bytes that RecordAll keeps for one stage of each kind, by feature of the size."""
-        kept = [[self._kept_by(example, size) for size in TINY] for example in self.examples]
-        return by_feature(np.array(kept))
-
-    @cached_property
-    def _demanding(self) -> list[tuple[Stage, Pattern]]:
-        """The stages that record most, and their patterns under StoreStates."""
-        return [(stage, self._find(stage, StoreStates())) for stage in self._most_recorded]
-
-    @cached_property
-    def _most_recorded(self) -> list[Stage]:
-        per_particle = self._recorded[:, 0]
-        order = np.argsort(-per_particle)[:_MOST_DEMANDING].tolist()
-        chosen = [n for n in order if per_particle[n] > _NEARLY * per_particle[order[0]]]
-        return [self.examples[n] for n in chosen or order[:1]]
-
-    @cached_property
-    def _forwards(self) -> list[Pattern]:
-        def run_of(stage: Stage) -> Callable[[Size], None]:
-            def run(size: Size) -> None:
-                with torch.no_grad():
-                    self._forward(stage, size, RecordAll())
-
-            return run
-
-        with uncollected():
-            return [
-                find_pattern(run_of(stage), f"stage at s = {stage.s:.6g} m")
-                for stage in self._most_recorded
-            ]
-
-    @cached_property
-    def _last_recorded(self) -> Pattern:
-        return self._find(self.examples[self.kinds[-1]], RecordAll())
-
-    def _kept_by(self, example: Stage, size: Size) -> int:
-        kept: list[int] = []
-        with SavedBytes() as saved:
-            end = self._forward(example, size, RecordAll(), lambda: kept.append(saved.now))[0]
-        del end
-        return kept[1] - kept[0]
-
-    def _find(self, example: Stage, adjoint: Adjoint) -> Pattern:
-        def run(size: Size) -> None:
-            end, wanted = self._forward(example, size, adjoint)
-            _take_gradients(end, wanted, self.setting.loss)
-
-        with uncollected():
-            return find_pattern(run, f"{adjoint!r} at s = {example.s:.6g} m")
-
-    def _forward(
-        self,
-        example: Stage,
-        size: Size,
-        adjoint: Adjoint,
-        kicked: Callable[[], None] | None = None,
-    ) -> tuple[Bunch, list[Tensor]]:
-        """Run a stage twice; `kicked` is called after every kick."""
-        pair = _two_of(self.sequence, example, size)
-        start, wanted = self._start(size)
-        wanted += [p for p in pair.parameters() if p.requires_grad]
-        observer = None if kicked is None else lambda s, bunch, done: kicked()
-        return track(pair, start, adjoint=adjoint, observer=observer), wanted
-
-    def _start(self, size: Size) -> tuple[Bunch, list[Tensor]]:
-        """Bunch of a tiny run, and what to differentiate with respect to."""
-        setting = self.setting
-        coordinates = torch.zeros(
-            6, size.n_particles, dtype=setting.dtype, device=setting.reference.p0c.device
-        )
-        weight = coordinates.new_ones(size.n_particles if setting.wants_weight else ())
-        alive = torch.ones_like(coordinates[0], dtype=torch.bool)
-        if setting.some_lost:
-            alive[0] = False
-        reference = Reference(
-            *(
-                getattr(setting.reference, name).detach().requires_grad_(wanted)
-                for name, wanted in _wanted(setting.reference).items()
+    def _patterns(self, size: Size) -> StagePatterns:
+        """Patterns of the stages in runs that go the ways which one of this size goes."""
+        tiny = tiny_like(size)
+        if tiny not in self._known:
+            last = self.kinds[-1]
+            self._known[tiny] = StagePatterns(
+                self.sequence, self.setting, self.examples, last, tiny
             )
-        )
-        leaves = [coordinates.requires_grad_(), weight.requires_grad_(setting.wants_weight)]
-        leaves += [getattr(reference, name) for name in _wanted(setting.reference)]
-        wanted = [leaf for leaf in leaves if leaf.requires_grad]
-        return Bunch(coordinates, reference, weight, alive), wanted
+        return self._known[tiny]
 
 
 _PREDICTIONS: dict[type, Callable[..., float]] = {
@@ -243,34 +140,3 @@ _PREDICTIONS: dict[type, Callable[..., float]] = {
     Checkpoint: Predictor.checkpoint,
     Reversible: Predictor.reverse,
 }
-
-
-def _two_of(sequence: KickedSequence, example: Stage, size: Size) -> KickedSequence:
-    """Return the same stage twice, on a tiny grid, with the parameters of the sequence."""
-    pair = copy.copy(sequence)
-    pair.stages = (replace(example, index=0), replace(example, index=1))
-    pair.release_grids()
-    settings = sequence.space_charge
-    if settings is not None:
-        pair.space_charge = _on_grid(settings, size)
-    return pair
-
-
-def _on_grid(settings: SpaceCharge, size: Size) -> SpaceCharge:
-    return replace(settings, grid=size.grid, x_range=None, y_range=None, z_range=None)
-
-
-def _wanted(reference: Reference) -> dict[str, bool]:
-    return {name: getattr(reference, name).requires_grad for name in ("mass0", "q0", "p0c")}
-
-
-def _take_gradients(
-    end: Bunch, wanted: list[Tensor], loss: Callable[[Bunch], Tensor] | None
-) -> None:
-    if loss is None:
-        out = end.coordinates
-        torch.autograd.grad(out, wanted, torch.ones_like(out), allow_unused=True)
-        return
-    out = loss(end)
-    rows = torch.eye(out.numel(), dtype=out.dtype, device=out.device)
-    torch.autograd.grad(out, wanted, rows, is_grads_batched=True, allow_unused=True)

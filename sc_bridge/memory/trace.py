@@ -15,6 +15,8 @@ import torch
 from torch._C._autograd import DeviceType
 from torch.autograd.profiler import profile, record_function
 
+from sc_bridge.elements import buffers
+
 _MARK = "sc_bridge.memory: "
 # What the C kernels call their field solve in a profile.
 SOLVE = "sc_bridge::solve"
@@ -33,7 +35,7 @@ class AllocationTrace:
     `changes` has them in order of time; `mark(name)` notes the present moment, and
     `marks[name]` has its times in seconds; `solves` has begin and end of each field solve by
     the C kernels, whose work space torch does not allocate. What was allocated before the
-    context is not seen, nor is its release.
+    context is not seen, nor is its release; buffers of large results (`elements.buffers`) rest.
 
     Cost: microseconds for every operation, and about a kilobyte; for thousands of kicks use
     `ResidentRise`.
@@ -47,6 +49,7 @@ class AllocationTrace:
         self._kind = DeviceType.CUDA if on_gpu else DeviceType.CPU
         # Kineto tells stderr about every start and stop, unless told not to before the first
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+        self._without_buffers = buffers.unused()
         self._profile = profile(profile_memory=True, use_device="cuda" if on_gpu else None)
 
     def mark(self, name: str) -> None:
@@ -76,6 +79,7 @@ class AllocationTrace:
         return sum(change.size for change in self.changes if change.time <= self.marks[mark][0])
 
     def __enter__(self) -> AllocationTrace:
+        self._without_buffers.__enter__()
         self._profile.__enter__()
         return self
 
@@ -86,6 +90,7 @@ class AllocationTrace:
         trace: TracebackType | None,
     ) -> None:
         self._profile.__exit__(kind, error, trace)
+        self._without_buffers.__exit__(None, None, None)
         if error is None:
             self._read(self._profile.kineto_results)
 

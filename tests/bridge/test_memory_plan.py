@@ -15,6 +15,7 @@ import torch
 
 import sc_bridge as scb
 from channels import PROTON, fodo_channel
+from sc_bridge.elements import flight
 from sc_bridge.elements.space_charge import SpaceCharge, space_charge_field
 from sc_bridge.elements.space_charge.green import cache, green_octant, octant_transform
 from sc_bridge.lattice import Lattice, Record
@@ -60,6 +61,15 @@ def test_predicted_peak_is_the_measured_one(strategy, size, dtype):
     predicted = predictor(cells, dtype).peak(adjoint, Size(n, (nodes,) * 3))
     assert predicted.tensors == pytest.approx(found.peak, rel=PREDICTION)
     assert predicted.total > predicted.tensors
+
+
+@pytest.mark.parametrize("n", [flight.FEW - 1, flight.FEW, 60_000])
+def test_kernels_that_need_many_particles_are_predicted(n):
+    sequence, bunch = fodo_channel(1, n_particles=n, nodes=12)
+    sequence["qf"].k1.requires_grad_()
+    found = measure(sequence, bunch, scb.Reversible())
+    predicted = predictor(1, torch.float64).peak(scb.Reversible(), Size(n, (12,) * 3))
+    assert predicted.tensors == pytest.approx(found.peak, rel=PREDICTION)
 
 
 @pytest.mark.parametrize(
