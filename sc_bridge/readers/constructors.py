@@ -27,6 +27,7 @@ from .made import Made, Sequence
 
 _DEEPEST = 100  # levels of a syntax tree
 _MOST_STEPS = 100_000  # statements in loops, all together
+_MOST_COPIED = 300_000_000  # entries of sequences that are joined, all together
 _LARGEST = 200  # nodes of an expression
 _OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
 _TREES = (Number, Variable, Negative, Binary, Call)
@@ -48,12 +49,15 @@ class Language:
     constants : mapping of str to float
     prefixes : tuple of str
         Modules that functions may stand behind, as in `np.sin`.
+    maps : frozenset of str
+        Names of ways to track, which do not count; dictionaries may hold them.
     """
 
     name: str
     positional: Mapping[str, tuple[str, ...]]
     constants: Mapping[str, float]
     prefixes: tuple[str, ...] = ()
+    maps: frozenset[str] = frozenset()
 
 
 class Program:
@@ -92,7 +96,9 @@ class Program:
         )
         self._seen: Counter[str] = Counter()
         self._parts: list[Sequence] = []  # what other sequences were made of
+        self._grown: Any = None  # what the last operation made that was assigned
         self._steps = 0
+        self._copied = 0  # entries, in joining sequences
         for statement in body:
             self._execute(statement)
 
@@ -114,13 +120,15 @@ class Program:
                 return  # nothing is imported
             case ast.Expr(value=ast.Constant()):
                 return
+            case ast.Assign(targets=[ast.Name(id=name) as target], value=ast.BinOp() as value):
+                self._renew(target, self.names.get(name), value)
             case ast.Assign(targets=targets, value=value):
                 result = self._evaluate(value, 0)
                 for target in targets:
                     self._assign(target, result)
             case ast.AugAssign(target=ast.Name() | ast.Attribute() as target, op=op, value=value):
                 old = self._evaluate(target, 0)
-                self._assign(target, self._binary(target, op, old, self._evaluate(value, 0)))
+                self._renew(target, old, ast.copy_location(ast.BinOp(target, op, value), value))
             case ast.For(target=ast.Name(id=name), iter=entries, body=body, orelse=[]):
                 for value in self._iterated(entries):
                     self.names[name] = value
@@ -129,6 +137,15 @@ class Program:
                         self._execute(inner)
             case _:
                 raise self._refuse(statement, type(statement).__name__.lower())
+
+    def _renew(self, target: ast.expr, old: Any, value: ast.BinOp) -> None:
+        """Assign the result of an operation to a name or attribute, maybe of its old value."""
+        kept = len(self._parts)
+        new = self._evaluate(value, 0)
+        if isinstance(old, Sequence) and old is self._grown:  # no name has it any more
+            self._parts[kept:] = [part for part in self._parts[kept:] if part is not old]
+        self._assign(target, new)
+        self._grown = new
 
     def _step(self, statement: ast.stmt) -> None:
         self._steps += 1
@@ -210,7 +227,12 @@ class Program:
                 return self._entry(node, self._evaluate(inner, depth + 1), index)
             case ast.Call():
                 return self._call(node, depth)
+            case ast.Dict(values=values) if values and all(map(self._is_map, values)):
+                return "ways to track"
         raise self._refuse(node, type(node).__name__.lower())
+
+    def _is_map(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Name) and node.id in self.language.maps
 
     def _entries(self, nodes: list[ast.expr], depth: int) -> list[Any]:
         """Values of the entries of a list; `*line` gives those of the line."""
@@ -247,6 +269,8 @@ class Program:
             return self.names[name]
         if name in self.language.constants:
             return Number(self.language.constants[name])
+        if name in self.language.maps:
+            return name
         raise LatticeError(f"{self.place(node)}: {name!r} is not defined")
 
     def _attribute(self, node: ast.expr, name: str, attribute: str) -> Any:
@@ -286,7 +310,14 @@ class Program:
         self._parts += [side for side in (left, right) if isinstance(side, Sequence)]
         if isinstance(operator, ast.Add) and isinstance(left, Sequence):
             if isinstance(right, Sequence):
-                return self._sequence(node, [*left.entries, *right.entries])
+                self._copied += len(left.entries) + len(right.entries)
+                if self._copied > _MOST_COPIED:
+                    raise LatticeError(
+                        f"{self.place(node)}: sequences are joined too often: write * for "
+                        "repetition"
+                    )
+                self._check_size(node, left.size + right.size)
+                return Sequence(left.entries + right.entries, left.size + right.size)
         elif isinstance(operator, ast.Mult):
             line, count = (left, right) if isinstance(left, Sequence) else (right, left)
             if isinstance(line, Sequence) and isinstance(count, Number):

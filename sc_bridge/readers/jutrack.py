@@ -32,7 +32,9 @@ def read_jutrack(paths: tuple[Path, ...], options: ReadOptions) -> Lattice:
     The line is the only vector that no other one holds, or that of `sequence=`.
     """
     path = single_file(paths, FORMAT)
-    program = Program(_as_python(read_text(path)), str(path), _LANGUAGE)
+    text = _without_comments(read_text(path))
+    _check_flow(text, str(path))
+    program = Program(_as_python(text), str(path), _LANGUAGE)
     lines = program.lines()
     name = choose_sequence(program.roots(), options.sequence, str(path), lines)
     reference = _reference(program)
@@ -59,9 +61,39 @@ def read_jutrack(paths: tuple[Path, ...], options: ReadOptions) -> Lattice:
 _IMPORT = re.compile(r"^[ \t]*(using|import|include)\b[^\n]*", re.MULTILINE)
 
 
+_BLOCK = re.compile(
+    r"^[ \t]*(?P<word>function|for|while|if|begin|let|struct|mutable|module|macro|try|do|quote)\b"
+    r"|^[ \t]*(?P<short>[A-Za-z_]\w{0,60})\([^()\n]{0,200}\)[ \t]*=(?!=)"
+    r"|\b(?P<mutating>push|append|pushfirst|prepend|insert|reverse)!\("
+    r"|\bfor[ \t]+[A-Za-z_]\w*[ \t]+(?P<inner>in)\b",
+    re.MULTILINE,
+)
+
+
+def _check_flow(text: str, source: str) -> None:
+    """Refuse by name what is more than assignments, which would read as bad syntax."""
+    found = _BLOCK.search(re.sub(r'"[^"\n]*"|#[^\n]*', lambda m: " " * len(m[0]), text))
+    if found is None:
+        return
+    if found["short"]:
+        what = f"the function {found['short']}"
+    elif found["mutating"]:
+        what = f"{found['mutating']}!"
+    else:
+        what = f"'{found['word'] or 'for'}'"
+    raise LatticeError(
+        f"{source}:{text.count(chr(10), 0, found.start()) + 1}: {what}: not understood: only "
+        "assignments of numbers, elements and vectors are read in JuTrack files: write them out"
+    )
+
+
+def _without_comments(text: str) -> str:
+    """Return the text without Julia's comments of several lines, which stay as blank lines."""
+    return re.sub(r"#=.*?=#", lambda match: "\n" * match[0].count("\n"), text, flags=re.DOTALL)
+
+
 def _as_python(text: str) -> str:
     """Return Julia's assignments as Python writes them; what is different stays and is refused."""
-    text = re.sub(r"#=.*?=#", lambda match: "\n" * match[0].count("\n"), text, flags=re.DOTALL)
     text = _IMPORT.sub("", text)
     quoted_or_word = re.compile(r'"[^"\n]*"|#[^\n]*|\^|\bconst[ \t]+|\b(true|false|nothing)\b')
     # `line...` is Python's `*line`

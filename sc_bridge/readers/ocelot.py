@@ -13,7 +13,7 @@ from sc_bridge.species import SPECIES
 
 from .constructors import Language, Program
 from .files import read_text
-from .made import places_of, plain_value
+from .made import Made, Sequence, places_of, plain_value
 from .options import Losses, ReadOptions, choose_sequence, single_file
 from .plain import DEGREE, Builder, PlainRecorder, add_place
 from .recording import C_LIGHT, Assembly, Context, LocalReference, Origin
@@ -24,24 +24,35 @@ _LANGUAGE = Language(
     {"": ("l",), "Marker": ("eid",), "Twiss": (), "Beam": (), "MagneticLattice": ("sequence",)},
     {"pi": math.pi, "speed_of_light": C_LIGHT, "m_e_GeV": SPECIES["electron"].mass0 / 1e9},
     ("np", "numpy", "math"),
-)
+    frozenset(
+        {
+            "CavityTM", "KickTM", "MultipoleTM", "PulseTM", "RungeKuttaTM", "RungeKuttaTrTM",
+            "SecondTM", "TransferMap", "TWCavityTM", "UndulatorTestTM",
+        }
+    ),
+)  # fmt: skip
 _GIGA = 1e9  # energies and voltages are in GeV and GV
 
 
 def read_ocelot(paths: tuple[Path, ...], options: ReadOptions) -> Lattice:
     """Read one file; the reference is an electron of the energy of its only Twiss or Beam.
 
-    The line is the only sequence that no other one holds, or that of `sequence=`.
+    The line is that of the only `MagneticLattice`, the only sequence that no other one holds, or
+    that of `sequence=`.
     """
     path = single_file(paths, FORMAT)
     program = Program(read_text(path, "latin-1"), str(path), _LANGUAGE)
-    lines = program.lines()
-    name = choose_sequence(program.roots(), options.sequence, str(path), lines)
+    lines, machines = _lines(program)
+    roots = machines if len(machines) == 1 else program.roots()
+    name = choose_sequence(roots, options.sequence, str(path), lines)
     reference = _reference(program)
     local = None
     if reference is not None:
         local = LocalReference(reference.mass0, reference.q0, reference.p0c)
-    assembly = Assembly(Context(program.definitions, Losses(options.allow), local))
+    losses = Losses(options.allow)
+    for made in program.made:
+        _check_whole(made, str(path), losses)
+    assembly = Assembly(Context(program.definitions, losses, local))
     for made in places_of(lines[name]):
         eid = made.attributes.get("eid")
         label = eid if isinstance(eid, str) and eid else made.name or f"{made.kind}_{made.line}"
@@ -53,6 +64,31 @@ def read_ocelot(paths: tuple[Path, ...], options: ReadOptions) -> Lattice:
     return Lattice(
         source=str(path), format=FORMAT, name=name, reference=reference, **assembly.lattice_fields()
     )
+
+
+def _lines(program: Program) -> tuple[dict[str, Sequence], list[str]]:
+    """Sequences by name, and the names of those that a `MagneticLattice` is made of."""
+    lines = program.lines()
+    machines: list[str] = []
+    for made in program.made:
+        line = made.attributes.get("sequence")
+        if made.kind == "MagneticLattice" and isinstance(line, Sequence) and line.entries:
+            known = next((name for name, other in lines.items() if other is line), None)
+            name = known or made.name or f"line {made.line}"
+            lines[name] = line
+            machines.append(name)
+    return lines, list(dict.fromkeys(machines))
+
+
+def _check_whole(made: Made, source: str, losses: Losses) -> None:
+    """Refuse a `MagneticLattice` that is a part of its line."""
+    if made.kind == "MagneticLattice":
+        for key in ("start", "stop"):
+            if made.attributes.get(key) is not None:
+                losses.leave_out(
+                    key, place=f"{source}:{made.line}", name=made.kind,
+                    what=f"{key} = (the whole line is read; choose a range for a part of it)",
+                )  # fmt: skip
 
 
 def _reference(program: Program) -> ReferenceFields | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,7 +99,8 @@ class Losses:
         """
         if not self.allows(word, *also):
             raise LatticeError(
-                f"{place}: {name}: {what} would be lost: allow = [{word!r}] accepts that"
+                f"{place}: {name}: {what} would be lost: allow = [{word!r}] accepts that "
+                f"(or --allow {shlex.quote(word)})"
             )
         self.left_out.append(LeftOut(name, word, what, place))
 
@@ -158,6 +160,6 @@ def choose_sequence(
     if len(candidates) != 1:
         raise LatticeError(
             f"{source}: the file holds {len(candidates)} sequences ({shown}): "
-            "choose one with sequence="
+            "choose one with sequence= or --sequence"
         )
     return candidates[0]

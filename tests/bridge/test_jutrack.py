@@ -103,3 +103,21 @@ def test_splats_are_the_entries_of_a_vector(read):
     lattice = read('D = DRIFT(len=1.0)\nM = MARKER(name="m")\nC = [D, M]\nRING = [C..., M, C...]\n')
     assert lattice.name == "RING"
     assert lattice.element_names == ("D", "m", "m", "D", "m")
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("function cell(k)\n    return [DRIFT(len=k)]\nend\nR = cell(1.0)\n", "'function'"),
+        ("R = []\nfor i in 1:4\n    push!(R, D)\nend\n", "'for'"),
+        ("R = [DRIFT(len=1.0*i) for i in 1:4]\n", "'for'"),
+        ("R = []\npush!(R, D)\n", "push!"),
+        ("f(k) = DRIFT(len=k)\nR = [f(1.0)]\n", "the function f"),
+        ("if true\n    R = []\nend\n", "'if'"),
+    ],
+)
+def test_what_is_no_assignment_is_named(read, text, what):
+    with pytest.raises(LatticeError, match=rf":\d: {what}: not understood: only assignments"):
+        read(text)
+    comment = 'D = DRIFT(name="for i in 1", len=1.0) # if\n#= for x in y\n=#\nR = [D]\n'
+    assert read(comment).length == 1.0

@@ -129,3 +129,33 @@ def test_nested_sequences_are_not_flattened_in_edits(read):
     deck = BASE.format("centre") + "t: sequence, l=30; s, at=10; endsequence;"
     with pytest.raises(LatticeError, match=r"'flatten' \(which makes one of nested sequences"):
         read(deck + "seqedit, sequence=t; flatten; endedit;")
+
+
+QUALIFIED = ["const", "real", "int", "real const", "int const"]
+
+
+@pytest.mark.parametrize("kind", QUALIFIED)
+def test_qualified_variables_have_the_value_that_madx_gives_them(read, kind):
+    from cpymad.madx import Madx
+
+    with Madx(stdout=False) as madx:
+        madx.input(f"{kind} a=2.7;")
+        expected = madx.globals["a"]
+    assert read(f"{kind} a=2.7;" + BASE.format("centre")).variables["a"] == expected
+
+
+@pytest.mark.parametrize("kind", ["const real", "const int", "shared", "shared real"])
+def test_qualifiers_that_define_nothing_in_madx_are_refused(read, kind):
+    from cpymad.madx import Madx
+
+    with Madx(stdout=False) as madx:
+        madx.input(f"{kind} a=2.7;")
+        assert "a" not in madx.globals
+    with pytest.raises(LatticeError, match=f"{kind} a: MAD-X defines nothing by this"):
+        read(f"{kind} a=2.7;" + BASE.format("centre"))
+
+
+def test_attributes_that_are_not_known_are_named_with_their_value(read):
+    deck = "b: rbend, l=1, angle=0.1, add_angle={0.01, 0.02}; s: line=(b);"
+    with pytest.raises(LatticeError, match=r"add_angle = .*0\.01.*, which is not known of a rbend"):
+        read(deck)

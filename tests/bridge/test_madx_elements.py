@@ -345,14 +345,14 @@ LOSSES = {
     "vacdipole, volt=1": ("ac dipole", "the oscillating kick"),
     "sbend, l=1, angle=0.1, h1=0.3": ("h1", "h1 = 0.3"),
     "sbend, l=1, angle=0.1, ktap=0.3": ("ktap", "ktap = 0.3"),
-    "quadrupole, l=1, foo=2": ("foo", "foo, which is no attribute of a quadrupole in MAD-X,"),
+    "quadrupole, l=1, foo=2": ("foo", "foo = 2.*, which is not known of a quadrupole,"),
     "multipole, l=1": ("l", "l = 1"),
     "solenoid, ksi=0.1": ("ksi", "ksi = 0.1"),
     "hkicker, hkick=0.1": ("hkick", "hkick = 0.1"),
     "elseparator, l=1, ex=0.1": ("ex", "ex = 0.1"),
     "matrix, tm111=1": ("tm111", "tm111 = 1"),
     "multipole, ksl={0.1}": (r"ksl\[0\]", "the vertical bend of its reference orbit"),
-    "quadrupole, l=1, tilt=0.1, bogus={0, 1}": ("bogus", "bogus, which is no attribute"),
+    "quadrupole, l=1, tilt=0.1, bogus={0, 1}": ("bogus", "bogus = .*, which is not known"),
 }
 
 

@@ -186,6 +186,40 @@ def test_what_is_left_out_by_leave_keeps_its_length(read):
     assert [entry.word for entry in lattice.left_out] == ["aperture"]
 
 
+LATTICE = "q = Quadrupole(l=0.3, k1=1.0)\nd = Drift(l=1.0)\nodd = [d]\ncell = [q, d]\n"
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        'lat = MagneticLattice(cell * 2, method={"global": SecondTM, Sextupole: KickTM})\n',
+        "method = MethodTM()\nmethod.global_method = SecondTM\n"
+        "lat = MagneticLattice(cell + cell, method=method)\n",
+    ],
+)
+def test_the_line_is_that_of_the_magnetic_lattice_however_ocelot_tracks_it(read, rest):
+    lattice = read(LATTICE + rest)
+    assert lattice.name == "lat"
+    assert lattice.element_names == ("q", "d", "q", "d")
+    assert read(LATTICE + "lat = MagneticLattice(cell)\n").name == "cell"
+
+
+@pytest.mark.parametrize("key", ["start", "stop"])
+def test_a_part_of_a_line_is_refused_unless_allowed(read, key):
+    text = LATTICE + f"lat = MagneticLattice(cell, {key}=q)\n"
+    with pytest.raises(LatticeError, match=rf"lattice\.py:\d: .*{key} = .*allow = \['{key}'\]"):
+        read(text)
+    assert read(text, allow=[key]).length == pytest.approx(1.3)
+
+
+def test_lines_that_grow_in_loops_cost_little_or_are_refused(read):
+    loop = "q = Quadrupole(l=1.0)\ncell = []\nfor i in range({}):\n    {}\n"
+    for step in ("cell += [q]", "cell = cell + [q]"):
+        assert len(read(loop.format(5000, step)).element_names) == 5000
+        with pytest.raises(LatticeError, match=r"lattice\.py:5: sequences are joined too often"):
+            read(loop.format(60_000, step))
+
+
 def test_loops_splats_and_pairs_are_read(read):
     lattice = read(
         "import numpy as np\nk = 2.0\nqf, qd = Quadrupole(l=0.3, k1=k), Quadrupole(l=0.3, k1=-k)\n"

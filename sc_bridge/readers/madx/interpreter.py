@@ -223,7 +223,13 @@ class Interpreter:
             self.deck.variables.forget(name, f"{statement.place}: it is text")
             return
         tree = parse(right, f"{statement.place}: {name}")
-        self.deck.variables.assign(name, tree, statement.place, live, match["kind"].lower())
+        kind = " ".join(match["kind"].lower().split())
+        if kind not in _QUALIFIERS:
+            raise LatticeError(
+                f"{statement.place}: {kind} {name}: MAD-X defines nothing by this: "
+                f"write {'int' if 'int' in kind else 'real'} const {name} = ..."
+            )
+        self.deck.variables.assign(name, tree, statement.place, live, kind)
 
     def set_attribute(self, match: re.Match[str], statement: Statement) -> None:
         name, key = match["name"].lower(), match["key"].lower()
@@ -354,6 +360,7 @@ class Interpreter:
             self.deck.variables.forget(name, f"{statement.place}: it is the result of a match")
 
 
+_QUALIFIERS = frozenset({"", "const", "real", "int", "real const", "int const"})
 _LONGEST = 10**6  # characters of a macro after its arguments are put in
 _IN_SEQUENCE = frozenset({"call", "exec", "return", "stop", "exit", "quit", "option", "value"})
 _FLOW = {

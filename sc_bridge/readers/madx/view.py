@@ -174,7 +174,8 @@ class View:
             if key in known:
                 self.lose(key, f"{key} = {_shown(value)}")
             else:
-                self.lose(key, f"{key}, which is no attribute of a {self.element.type} in MAD-X,")
+                of = f"which is not known of a {self.element.type},"
+                self.lose(key, f"{key} = {_shown(value)}, {of}")
 
     def _is_nothing(self, value: Any) -> bool:
         if isinstance(value, list):
