@@ -82,7 +82,7 @@ REFUSED = [
     ("X = DRIFT(len=1.0, T1=[1.0])\nR = [X]", r"T1 = \[.*\] would be lost"),
     ("X = RFCA(energy=1.0)\nR = [X]", "energy = 1 eV: too small"),
     ("X = DRIFT(len=1.0)\nR = [X...]", r"ring\.jl:3: \* of what is no sequence"),
-    ("function f()\nend", r"ring\.jl:2: not understood"),
+    ("function f()\nend", r"ring\.jl:2: 'function': not understood"),
     ("X = DRIFT(len=1.0)\nR = reverse([X])", "the function reverse: not understood"),
 ]
 
