@@ -362,7 +362,6 @@ def _reference_of(lattice: Lattice) -> Reference:
     if fields is None:
         raise LatticeError(
             f"{lattice.source}: the file states no reference particle: give one, e.g. "
-            'reference=sc_bridge.reference("proton", kinetic_energy="160 MeV"), or --reference '
-            '"proton, kinetic_energy = 160 MeV"'
+            'reference=sc_bridge.reference("proton", kinetic_energy="160 MeV")'
         )
     return Reference(fields.mass0, fields.q0, fields.p0c)

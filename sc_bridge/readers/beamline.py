@@ -84,7 +84,7 @@ def expand_line(
     if counts[name] > limit:
         raise LatticeError(
             f"{place(name)}: {name}: {min(counts[name], 10**300):.3g} places, more than {limit}: "
-            "read a smaller line with sequence= or --sequence"
+            "read a smaller line with sequence="
         )
     result: list[Placed] = []
     stack: list[tuple[Item, bool, tuple[str, ...]]] = [(Item(name), False, ())]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,8 +98,7 @@ class Losses:
         """
         if not self.allows(word, *also):
             raise LatticeError(
-                f"{place}: {name}: {what} would be lost: allow = [{word!r}] accepts that "
-                f"(or --allow {shlex.quote(word)})"
+                f"{place}: {name}: {what} would be lost: allow = [{word!r}] accepts that"
             )
         self.left_out.append(LeftOut(name, word, what, place))
 
@@ -160,6 +158,6 @@ def choose_sequence(
     if len(candidates) != 1:
         raise LatticeError(
             f"{source}: the file holds {len(candidates)} sequences ({shown}): "
-            "choose one with sequence= or --sequence"
+            "choose one with sequence="
         )
     return candidates[0]

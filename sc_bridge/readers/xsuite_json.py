@@ -121,8 +121,7 @@ def _choose_line(data: dict[str, Any], source: str, line: str | None) -> tuple[s
     shown = shorten(", ".join(lines), 400) or "none"
     if line is None and len(lines) != 1:
         raise LatticeError(
-            f"{source}: the file holds {len(lines)} lines ({shown}): "
-            "choose one with sequence= or --sequence"
+            f"{source}: the file holds {len(lines)} lines ({shown}): choose one with sequence="
         )
     chosen = str(next(iter(lines)) if line is None else line)
     if chosen not in lines:

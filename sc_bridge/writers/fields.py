@@ -122,7 +122,7 @@ class Describer:
             if not self.losses.allows(field, shown):
                 raise LatticeError(
                     f"{place}: {what} would be lost: a {self.format} {type_} has nothing for it: "
-                    f"allow = [{field!r}] accepts that (or --allow {field})"
+                    f"allow = [{field!r}] accepts that"
                 )
             source, _, name = place.rpartition(": ")
             self.losses.leave_out(field, place=source, name=name, what=what, also=(shown,))
