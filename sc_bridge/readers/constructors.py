@@ -12,8 +12,6 @@ import ast
 import math
 import warnings
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sc_bridge.errors import ExpressionError, LatticeError
@@ -23,6 +21,7 @@ from sc_bridge.expressions.tree import FUNCTIONS, Binary, Call, Negative
 
 from .beamline import MAX_PLACES
 from .definitions import Definitions, size_of
+from .language import Language
 from .made import Made, Sequence
 
 _DEEPEST = 100  # levels of a syntax tree
@@ -34,30 +33,6 @@ _TREES = (Number, Variable, Negative, Binary, Call)
 _RENAMED = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2"}
 _SEQUENCES = ("list", "tuple")
 _IN_DEGREES = ("deg2rad", "radians")
-
-
-@dataclass(frozen=True)
-class Language:
-    """How one code writes such files.
-
-    Parameters
-    ----------
-    name : str
-        For messages.
-    positional : mapping of str to tuple of str
-        Names of the positional arguments of constructors; "" is that of all others.
-    constants : mapping of str to float
-    prefixes : tuple of str
-        Modules that functions may stand behind, as in `np.sin`.
-    maps : frozenset of str
-        Names of ways to track, which do not count; dictionaries may hold them.
-    """
-
-    name: str
-    positional: Mapping[str, tuple[str, ...]]
-    constants: Mapping[str, float]
-    prefixes: tuple[str, ...] = ()
-    maps: frozenset[str] = frozenset()
 
 
 class Program:

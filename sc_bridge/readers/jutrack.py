@@ -12,8 +12,9 @@ from sc_bridge.expressions.algebra import ZERO, add, multiply, negate, subtract
 from sc_bridge.lattice import Lattice, ReferenceFields
 from sc_bridge.species import SPECIES
 
-from .constructors import Language, Program
+from .constructors import Program
 from .files import read_text
+from .language import Language
 from .made import places_of, plain_value
 from .options import Losses, ReadOptions, choose_sequence, single_file
 from .plain import Builder, PlainRecorder, add_place
