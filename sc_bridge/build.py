@@ -84,6 +84,12 @@ def _build_element(lattice: Lattice, record: Record, bend_model: str | None) -> 
     return element
 
 
+# xtrack writes it into the elements, which other lines of an Environment may share.
+_WAYS_OUT = {
+    "radiation_flag": "call configure_radiation(None) on the line of Xsuite that switched it on"
+}
+
+
 def _check_dropped(place: str, class_name: str, name: str, value: Any, kind: Kind) -> None:
     if kind.only_records or name in kind.derived or name in _BOOKKEEPING:
         return
@@ -91,9 +97,10 @@ def _check_dropped(place: str, class_name: str, name: str, value: Any, kind: Kin
         return
     if isinstance(value, list) and all(entry == 0 for entry in value):
         return
+    way_out = _WAYS_OUT.get(name, "remove it from the lattice")
     raise LatticeError(
         f"{place}: {class_name}.{name} = {value!r} has no counterpart here and would be lost: "
-        "remove it from the lattice"
+        f"{way_out}"
     )
 
 

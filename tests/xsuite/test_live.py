@@ -267,3 +267,17 @@ def test_only_sequences_and_lattices_become_lines(environment):
     )
     with pytest.raises(LatticeError, match=r"kicks of negative length.*: choose Strang\(\)"):
         to_line(yoshida, kicks=True)
+
+
+def test_radiation_that_another_line_switched_on_is_refused_with_the_way_out():
+    environment = xt.Environment()
+    environment.new("q", xt.Quadrupole, length=0.2, k1=1.0)
+    lines = [environment.new_line(name=name, components=["q"]) for name in ("a", "b")]
+    for line in lines:
+        line.particle_ref = xt.Particles("proton", kinetic_energy0=160e6)
+    radiating, other = lines
+    radiating.configure_radiation("mean")
+    with pytest.raises(scb.ScBridgeError, match=r"call configure_radiation\(None\) on the line"):
+        scb.KickedSequence.from_line(other)
+    radiating.configure_radiation(None)
+    assert len(scb.KickedSequence.from_line(other).stages) == 1
