@@ -72,6 +72,10 @@ _IN_STUDY = (
 _AS_OPTION = (
     (rf"\bsequence={_END}", "--sequence"),
     (rf"\bformat={_END}", "--format"),
+    (
+        r"\breference=sc_bridge\.reference\(\"proton\", kinetic_energy=\"160 MeV\"\)",
+        '--reference "proton, kinetic_energy = 160 MeV"',
+    ),
     (r"\ballow = \[(['\"])(.*?)\1\] accepts", r"--allow \1\2\1 accepts"),
 )
 

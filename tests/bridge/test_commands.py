@@ -244,7 +244,6 @@ def test_an_interrupted_scan_goes_on_where_it_was(capsys, study, monkeypatch):
     with monkeypatch.context() as patched:
         interrupt_after(patched, "sc_bridge.study.scanning.track", 2)
         assert cli.main(command) == cli.INTERRUPTED
-    message = capsys.readouterr().err
     assert "2 of 3 values kept in" in message
     assert "the same command goes on" in message
     assert names(study.parent / "results") == ["scan_kbrqf.json"]
@@ -432,3 +431,9 @@ def test_a_grid_that_the_machine_cannot_hold_is_refused(capsys, optimisable, mon
     message = refuses(capsys, command[0], optimisable, *command[1:])
     assert "space_charge.grid = [8, 8, 8]: needs at least 3.277e+04 B, and this machine" in message
     assert names(optimisable.parent) == ["psb.json", "study.toml"]
+
+
+def test_a_missing_reference_is_asked_for_by_the_option(tmp_path, capsys):
+    (tmp_path / "a.madx").write_text("q: quadrupole, l=1, k1=1; s: line=(q);")
+    message = refuses(capsys, "audit", tmp_path / "a.madx")
+    assert 'give one, e.g. --reference "proton, kinetic_energy = 160 MeV"' in message
