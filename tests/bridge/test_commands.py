@@ -244,6 +244,7 @@ def test_an_interrupted_scan_goes_on_where_it_was(capsys, study, monkeypatch):
     with monkeypatch.context() as patched:
         interrupt_after(patched, "sc_bridge.study.scanning.track", 2)
         assert cli.main(command) == cli.INTERRUPTED
+    message = capsys.readouterr().err
     assert "2 of 3 values kept in" in message
     assert "the same command goes on" in message
     assert names(study.parent / "results") == ["scan_kbrqf.json"]
