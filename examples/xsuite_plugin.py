@@ -151,6 +151,6 @@ print(f"xdeps: {problem.evaluations} evaluations; kbrqf in the line is {kicked['
 
 # %%
 for name in knobs:
-    sequence.knobs[name] = float(problem.sequence.knobs[name])
+    sequence.knobs[name] = problem.sequence.knobs[name].item()
 retuned = to_line(sequence).twiss4d()
 print(f"tunes of the retuned line without space charge: {retuned.qx:.4f}, {retuned.qy:.4f}")
