@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 PSB = Path(__file__).parents[1] / "examples" / "psb" / "psb.json"
-SMALL = """
+PERIOD = """
 turns = 1
 [lattice]
 file = "psb.json"
@@ -25,18 +25,23 @@ sigma_delta = 1e-3
 grid = [8, 8, 8]
 [slicing]
 max_spacing = "2 m"
-[derivatives]
+"""
+SMALL = f"""{PERIOD}[derivatives]
 of = ["sigma_x"]
 with_respect_to = ["kbrqf"]
 """
 
 
-def write_study(folder: Path, *changes: tuple[str, str]) -> Path:
-    """Write SMALL with some of its text replaced, and its lattice, and return its path."""
+def write_lattice(folder: Path) -> None:
+    """Write psb.json: one period of the PS Booster and its cavity."""
     content = json.loads(PSB.read_text())
     content["element_names"] = [*content["element_names"][:10], "cavity"]
     (folder / "psb.json").write_text(json.dumps(content))
-    text = SMALL
+
+
+def write_study(folder: Path, *changes: tuple[str, str], text: str = SMALL) -> Path:
+    """Write a study with some of its text replaced, and its lattice, and return its path."""
+    write_lattice(folder)
     for old, new in changes:
         assert old in text, old
         text = text.replace(old, new, 1)

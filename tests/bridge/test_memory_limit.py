@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 
 import sc_bridge as scb
 from sc_bridge.results import to_dict
 from sc_bridge.study import load_study, run_study
+from study_texts import write_lattice
 
-PSB = Path(__file__).parents[2] / "examples" / "psb" / "psb.json"
 STUDY = """
 {top}
 [lattice]
@@ -42,9 +39,7 @@ with_respect_to = ["kbrqf", "bunch.intensity", "reference.kinetic_energy"]
 @pytest.fixture
 def study_of(tmp_path):
     def write(top, n_particles=200, derivatives=DERIVATIVES):
-        content = json.loads(PSB.read_text())
-        content["element_names"] = [*content["element_names"][:10], "cavity"]
-        (tmp_path / "psb.json").write_text(json.dumps(content))
+        write_lattice(tmp_path)
         text = STUDY.format(top=top, n_particles=n_particles) + derivatives
         (tmp_path / "study.toml").write_text(text)
         return load_study(tmp_path / "study.toml")

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,8 +21,8 @@ from sc_bridge.report.page import report_page
 from sc_bridge.report.scales import Scale, limits, path, shown, suited_unit, tick_texts, ticks
 from sc_bridge.report.sensitivities import largest
 from sc_bridge.study import load_study, run_study
+from study_texts import write_lattice
 
-ROOT = Path(__file__).parents[2]
 TITLE = (
     "<script>alert('me')</script> & a title as long as people sometimes make them, unbroken_" * 2
 )
@@ -122,9 +121,7 @@ CONTRAST = r"""
 
 
 def prepare(folder, text):
-    content = json.loads((ROOT / "examples" / "psb" / "psb.json").read_text())
-    content["element_names"] = [*content["element_names"][:10], "cavity"]
-    (folder / "psb.json").write_text(json.dumps(content))
+    write_lattice(folder)
     (folder / "study.toml").write_text(text.replace("TITLE", TITLE))
     return run_study(load_study(folder / "study.toml"))
 

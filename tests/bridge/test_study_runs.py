@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 import torch
 
 import sc_bridge as scb
 from sc_bridge.study import load_study, run_study
+from study_texts import PERIOD, write_study
 
-PSB = Path(__file__).parents[2] / "examples" / "psb" / "psb.json"
-# One period of the PS Booster and its cavity, on the smallest grid.
-SMALL = """
-turns = 2
-[lattice]
-file = "psb.json"
-bend_model = "exact"
-[reference]
-species = "proton"
-kinetic_energy = "160 MeV"
-[bunch]
-n_particles = 50
-intensity = 1.6e12
-nemitt_x = "2 um"
-nemitt_y = "2 um"
-sigma_z = "1 m"
-sigma_delta = 1e-3
-[space_charge]
-grid = [8, 8, 8]
-[slicing]
-max_spacing = "2 m"
-[monitors.behind]
+# On the smallest grid.
+SMALL = f"""{PERIOD.replace("turns = 1", "turns = 2")}[monitors.behind]
 at = "cavity"
 [monitors.screens]
 at = ["1 m", "2.5 m"]
@@ -45,15 +23,7 @@ def study_of(tmp_path):
     """Write a study from SMALL with some of its text replaced, and load it."""
 
     def write(*changes):
-        content = json.loads(PSB.read_text())
-        content["element_names"] = [*content["element_names"][:10], "cavity"]
-        (tmp_path / "psb.json").write_text(json.dumps(content))
-        text = SMALL
-        for old, new in changes:
-            assert old in text
-            text = text.replace(old, new, 1)
-        (tmp_path / "study.toml").write_text(text)
-        return load_study(tmp_path / "study.toml")
+        return load_study(write_study(tmp_path, *changes, text=SMALL))
 
     return write
 
