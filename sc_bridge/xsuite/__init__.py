@@ -1,6 +1,8 @@
 """Adapter for Xsuite users: live lines and particles in, particles out.
 
-The only part of sc_bridge that knows xtrack, and it imports it on use.
+The only part of sc_bridge that knows xtrack. It imports it at once where it is installed, so
+that files and copies of lines find the class of our kick, and works on lines of other makes
+without it.
 """
 
 from .element import SpaceCharge3D as SpaceCharge3D

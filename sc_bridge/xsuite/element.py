@@ -22,6 +22,7 @@ from .arrays import (
     shared_coordinates,
     tensor_of,
 )
+from .known import make_known
 
 
 class ScBridgeSpaceCharge3D:
@@ -156,3 +157,4 @@ def _view(particles: Any) -> Bunch:
 
 
 SpaceCharge3D = ScBridgeSpaceCharge3D
+make_known(ScBridgeSpaceCharge3D)

@@ -39,12 +39,7 @@ def to_line(sequence: KickedSequence | Lattice, kicks: bool = False) -> Any:
             f"to_line: {type(sequence).__name__}: must be a KickedSequence or Lattice"
         )
     lattice = present_lattice(sequence) if isinstance(sequence, KickedSequence) else sequence
-    line = xt.Line.from_dict(
-        to_xsuite_dict(lattice),
-        classes=(ScBridgeSpaceCharge3D,),
-        verbose=False,
-        with_progress=False,
-    )
+    line = xt.Line.from_dict(to_xsuite_dict(lattice), verbose=False, with_progress=False)
     if lattice.name:
         line = _named(line, lattice.name)
     if kicks:

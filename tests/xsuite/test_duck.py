@@ -107,10 +107,10 @@ def test_what_is_no_number_is_refused():
 def test_xtrack_is_not_needed():
     code = (
         "import sys, types, sc_bridge as scb\n"
+        "sys.modules['xtrack'] = sys.modules['xfields'] = None\n"
         "line = types.SimpleNamespace(element_names=['d'], element_dict={'d': {"
         "'__class__': 'Drift', 'length': 2.0}},"
         " particle_ref={'mass0': 1e9, 'q0': 1, 'p0c': 1e9})\n"
         "assert scb.KickedSequence.from_line(line).length == 2.0\n"
-        "assert 'xtrack' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,17 +145,38 @@ def test_a_line_with_kicks_is_saved_loaded_and_copied(particles, tmp_path):
     line.to_json(path)
     start = bunch_from(particles)
     ends = []
-    for each in (line, line.copy(), xt.Line.from_json(path, classes=(SpaceCharge3D,))):
+    for each in (line, line.copy(), xt.load(path), xt.Line.from_dict(line.to_dict())):
         assert isinstance(each.env._element_dict[names[0]], SpaceCharge3D)
         moved = particles_from(start)
         each.track(moved)
         ends.append(bunch_from(moved).coordinates)
-    assert torch.equal(ends[1], ends[0])
-    assert torch.equal(ends[2], ends[0])
+    assert all(torch.equal(end, ends[0]) for end in ends[1:])
     read = scb.read_lattice(path)
     assert {n: (r.kind, r.fields) for n, r in read.elements.items()} == {
         n: (r.kind, r.fields) for n, r in from_line(line).elements.items()
     }
+
+
+def test_an_environment_with_kicks_is_saved_loaded_and_copied(tmp_path):
+    line = transfer_line()
+    names = install_space_charge(line, 1.0, grid=(8, 16, 16))
+    path = tmp_path / "environment.json"
+    line.env.to_json(path)
+    for environment in (line.env.copy(), xt.load(path), xt.Environment.from_json(path)):
+        again = environment["transfer"]
+        assert list(again.element_names) == list(line.element_names)
+        kick = environment._element_dict[names[0]]
+        assert repr(kick) == repr(line.env._element_dict[names[0]])
+
+
+@pytest.mark.parametrize("first", ["xtrack", "sc_bridge.xsuite"])
+def test_xtrack_finds_our_kick_whichever_is_imported_first(tmp_path, first):
+    line = transfer_line()
+    install_space_charge(line, 1.0)
+    path = tmp_path / "kicked.json"
+    line.to_json(path)
+    code = f"import {first}\nimport sc_bridge.xsuite, xtrack\nxtrack.load({str(path)!r})"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_tracker_of_a_line_is_not_compiled():
