@@ -135,7 +135,7 @@ def audit_sequence(sequence: KickedSequence) -> Audit:
     for row in rows:
         _check_row(sequence, row)
     angle = _check_angle(sequence, built)
-    planned = sum(_planned_kicks(sequence, element) for element in built)
+    planned = planned_kicks(sequence)
     kicks = sum(row.kicks for row in rows)
     _same(sequence, "kicks", {"planned": planned, "sliced": kicks, "n_kicks": sequence.n_kicks})
     length = math.fsum(row.length_sliced for row in rows)
@@ -223,6 +223,11 @@ def _angle(element: Element) -> float:
     """Angle by which the reference orbit turns, rad; the largest of a batch."""
     whole, share = whole_of(element)
     return whole.angle.detach().max().item() * share if isinstance(whole, CurvedMagnet) else 0.0
+
+
+def planned_kicks(sequence: KickedSequence) -> int:
+    """Kicks that the slicing rule asks for at the present lengths of the elements."""
+    return sum(_planned_kicks(sequence, sequence[name]) for name in sequence.lattice.element_names)
 
 
 def _planned_kicks(sequence: KickedSequence, element: Element) -> int:

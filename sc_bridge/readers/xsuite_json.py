@@ -26,11 +26,12 @@ FORMAT = "xsuite-json"
 # Keys of an element that are not its fields: bookkeeping of Xsuite.
 _NOT_FIELDS = frozenset({"__class__", "prototype", "extra", "name_associated_aperture"})
 # Switches of a line that change nothing in how its elements map particles.
+_LIMIT = "XTRACK_GLOBAL_XY_LIMIT"
 _HARMLESS_SWITCHES = frozenset(
     {
         "XFIELDS_BB3D_NO_BEAMSTR",
         "XFIELDS_BB3D_NO_BHABHA",
-        "XTRACK_GLOBAL_XY_LIMIT",
+        _LIMIT,
         "XTRACK_MULTIPOLE_NO_SYNRAD",
     }
 )
@@ -134,6 +135,12 @@ def _check_switches(line: Mapping[str, Any], source: str) -> None:
     config, extra = line.get("config") or {}, line.get("_extra_config") or {}
     if not isinstance(config, dict) or not isinstance(extra, dict):
         raise LatticeError(f"{source}: 'config' must be an object")
+    limit = config.get(_LIMIT)
+    if limit and not (isinstance(limit, float | int) and limit >= 1.0):
+        raise LatticeError(
+            f"{source}: the line loses particles beyond {_LIMIT} = {limit!r} m, which is not "
+            f"supported: put apertures there and leave line.config.{_LIMIT} at 1.0 in Xsuite"
+        )
     for name, value in config.items():
         if value and name not in _HARMLESS_SWITCHES:
             way_out = (

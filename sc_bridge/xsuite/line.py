@@ -88,10 +88,14 @@ def _hint(line: Any) -> str:
 def _described(line: Any, source: str) -> Any:
     from xobjects import JEncoder
 
+    # How the line was put together says nothing more, and xtrack cannot write it of lines in lines.
+    composer, line.composer = line.composer, None
     try:
         text = json.dumps(line.to_dict(), cls=JEncoder)
     except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
         raise LatticeError(f"{source}: cannot be written as JSON by xtrack: {error}") from None
+    finally:
+        line.composer = composer
     return parse_json(text, source)
 
 

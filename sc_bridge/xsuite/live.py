@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from sc_bridge.audit import planned_kicks
 from sc_bridge.build import build_elements
 from sc_bridge.elements import Cavity, Element, Reference
 from sc_bridge.errors import LatticeError
@@ -94,6 +95,12 @@ def pull(sequence: KickedSequence, line: Any, name: str | None = None) -> None:
         sequence.reference = Reference(fields.mass0, fields.q0, fields.p0c)
     sequence.lattice = new
     sequence.update_places()
+    planned = planned_kicks(sequence)
+    if planned != sequence.n_kicks:
+        raise LatticeError(
+            f"pull: {new.source}: its lengths ask for {planned} kicks by {sequence.slicing!r}, and "
+            f"the sequence has {sequence.n_kicks}: {_AGAIN}"
+        )
 
 
 def _check_same_structure(sequence: KickedSequence, old: Lattice, new: Lattice) -> None:

@@ -361,6 +361,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
         changed("config/XTRACK_USE_EXACT_DRIFTS", True),
         r"XTRACK_USE_EXACT_DRIFTS = True, .*configure_drift_model\('exact'\)",
     ),
+    "limit": (
+        changed("config/XTRACK_GLOBAL_XY_LIMIT", 0.05),
+        r"loses particles beyond XTRACK_GLOBAL_XY_LIMIT = 0\.05 m, .*put apertures there",
+    ),
     "frozen": (changed("config/FREEZE_LONGITUDINAL", True), "FREEZE_LONGITUDINAL.*switch it off"),
     "radiating": (changed("config/XTRACK_MULTIPOLE_NO_SYNRAD", False), "the line radiates"),
     "radiation model": (

@@ -151,6 +151,17 @@ def test_thin_classes_exist_in_xsuite():
     assert classes_with_length().keys() | {OWN_KICK} >= THIN_WITH_LENGTH
 
 
+def test_a_line_made_of_lines_is_read_although_xtrack_cannot_write_it(environment):
+    environment.new_line(name="cell", components=["qf", "d"])
+    line = environment.new_line(name="double", components=["cell", "cell"])
+    line.composer = xt.Composer(environment, components=[environment["cell"], environment["cell"]])
+    with pytest.raises(NotImplementedError):
+        line.to_dict()
+    composer = line.composer
+    assert from_line(line).element_names == ("qf", "d", "qf", "d")
+    assert line.composer is composer
+
+
 # ---- what is refused -----------------------------------------------------------------------
 
 

@@ -169,6 +169,19 @@ def test_pull_refuses_an_element_of_another_class_under_the_same_name(environmen
         sequence.pull(other)
 
 
+def test_pull_refuses_lengths_that_ask_for_other_kicks(environment):
+    line = environment["transfer"]
+    sequence = scb.KickedSequence.from_line(
+        line, scb.MaxSpacing(0.5), space_charge=scb.SpaceCharge(grid=(8, 8, 8))
+    )
+    environment["shift"] = -2e-3
+    with pytest.raises(LatticeError, match=r"lengths ask for 6 kicks by MaxSpacing.* has 8: build"):
+        sequence.pull(line)
+    environment["shift"] = 2e-3
+    sequence.pull(line)
+    assert sequence.audit().kick_length == pytest.approx(line.get_length())
+
+
 # ---- several lines -------------------------------------------------------------------------
 
 
