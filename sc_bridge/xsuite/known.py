@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 
 def make_known(kind: type) -> None:
@@ -15,7 +16,7 @@ def make_known(kind: type) -> None:
     Nothing happens where Xsuite is not installed.
     """
     try:
-        xfields = importlib.import_module("xfields")
+        xfields: Any = importlib.import_module("xfields")
     except ImportError:
         return
     if kind not in xfields.element_classes:
