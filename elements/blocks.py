@@ -19,6 +19,7 @@ from torch import Tensor
 
 from . import buffers
 from .modes import is_plain_reverse
+from .shapes import broadcast_shape
 
 # Particles per thread: torch shares out no less than 32768, and calls have a cost of their own.
 _SHARE = 65536
@@ -51,7 +52,7 @@ def move(apply: Move, coordinates: Tensor) -> Tensor:
     if coordinates.device.type != "cpu" or _has_derivative(rows):
         done = [_stacked(rows), *(_stacked(apply(block)) for block in rest)]
         return torch.cat(done, dim=-1) if rest else done[0]
-    shape = torch.broadcast_shapes(*(row.shape for row in rows))[:-1]
+    shape = broadcast_shape(row.shape for row in rows)[:-1]
     dtype = reduce(torch.promote_types, (row.dtype for row in rows))
     result = buffers.empty((*shape, 6, n), dtype)
     places = result.split(size, dim=-1)

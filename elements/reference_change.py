@@ -12,6 +12,7 @@ from .base import Element, Number, State
 from .bunch import Bunch
 from .errors import ElementError
 from .reference import Reference
+from .shapes import broadcast_shape
 
 Fields = Callable[[str], Tensor]
 
@@ -144,7 +145,7 @@ class ReferenceEnergyChange(ChangesReference):
         raise self._no_inverse()
 
     def _p0c_behind(self, reference: Reference, fields: Fields, weight: float) -> Tensor:
-        shape = torch.broadcast_shapes(reference.p0c.shape, fields("p0c").shape)
+        shape = broadcast_shape((reference.p0c.shape, fields("p0c").shape))
         return fields("p0c").expand(shape)
 
     def _p0c_in_front(self, reference: Reference, fields: Fields, weight: float) -> Tensor:

@@ -55,17 +55,23 @@ def build_steps(
 
 
 def moved(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Return the steps at the places where the present lengths put them; the same if none moves."""
-    s, places = 0.0, []
+    """Return the steps at the places where the present lengths put them; the same if none moves.
+
+    Cost: nothing that grows with the steps, if none moves: every run begins with this.
+    """
+    s = 0.0
+    for number, step in enumerate(steps):
+        s_start, s = s, _end_of(step.kind, step.part, s)
+        if step.s_start != s_start or step.s_end != s:
+            return (*steps[:number], *_placed(steps[number:], s_start))
+    return steps
+
+
+def _placed(steps: tuple[Step, ...], s: float) -> Iterator[Step]:
+    """Place steps one behind the other, from s on, m."""
     for step in steps:
         s_start, s = s, _end_of(step.kind, step.part, s)
-        places.append((s_start, s))
-    if all((st.s_start, st.s_end) == place for st, place in zip(steps, places, strict=True)):
-        return steps
-    return tuple(
-        replace(step, s_start=s_start, s_end=s_end)
-        for step, (s_start, s_end) in zip(steps, places, strict=True)
-    )
+        yield replace(step, s_start=s_start, s_end=s)
 
 
 def _interleave(

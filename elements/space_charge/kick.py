@@ -24,6 +24,7 @@ from ..base import Element, Number, State
 from ..bunch import Bunch
 from ..errors import ElementError
 from ..reference import Reference, as_scalar
+from ..shapes import broadcast_shape
 from .ballistic import at_one_place, at_one_time
 from .fused import fused_kick, is_usable, scaled_field
 from .grid import CellSize, Grid, checked_cell_size, grid_around
@@ -169,7 +170,7 @@ def _batch_of(bunch: Bunch, length: Tensor | None = None, size: Tensor | None = 
     reference = bunch.reference
     tensors = (bunch.alive[..., 0], reference.p0c, reference.mass0, reference.q0, length)
     shapes = [tensor.shape for tensor in tensors if tensor is not None]
-    return torch.broadcast_shapes(*shapes, *([] if size is None else [size.shape[:-1]]))
+    return broadcast_shape(shapes if size is None else [*shapes, size.shape[:-1]])
 
 
 def _factor(reference: Reference, length: Tensor, size: Tensor, settings: SpaceCharge) -> Tensor:

@@ -30,6 +30,7 @@ from ..errors import ScBridgeError
 from ..stages import Losses
 from .protocol import Outcome
 from .record import RecordAll
+from .repeated import Repeated
 
 # Inputs of a run besides the parameters: coordinates, weight, mass0, q0, p0c.
 _N_BUNCH = 5
@@ -64,7 +65,7 @@ class Journal:
     course: Course
     start: Bunch  # only its weight is used
     losses: Losses
-    references: list[Reference] = field(default_factory=list)  # before every stage
+    references: Repeated[Reference] = field(default_factory=Repeated)  # before every stage
     looks: list[tuple[Tensor, ...]] = field(default_factory=list)
 
     @classmethod
@@ -75,7 +76,7 @@ class Journal:
         self, index: int, bunch: Bunch, observer: Observer | None, field: Field | None = None
     ) -> Bunch:
         """Run a stage for the first time."""
-        self.references.append(bunch.reference)
+        self.references.append(id(bunch.reference), bunch.reference)
         passage = self.course.passage(index, self.losses)
         bunch = self.course.run(index, bunch, passage, observer, field)
         self.looks += passage.looks
@@ -226,7 +227,8 @@ class _Walk:
         self.wanted = list(wanted)
         # a field of an element may move p0c, and p0c what comes behind
         self.follows_p0c = wanted[_P0C] or any(
-            reference.p0c is not journal.references[0].p0c for reference in journal.references
+            reference.p0c is not journal.references[0].p0c
+            for reference in journal.references.different
         )
 
     def back_through(self, entry: Entry) -> None:

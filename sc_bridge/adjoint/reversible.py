@@ -21,6 +21,7 @@ from sc_bridge.elements.space_charge import Field
 
 from ..course import Observer
 from ..errors import ReconstructionError, ScBridgeError, SpaceChargeError
+from .repeated import Repeated
 from .replay import Entry, Journal, Recorded, Taped
 
 # Far above the rounding of thousands of regular kicks, far below what spoils a gradient.
@@ -45,7 +46,7 @@ class Reversible(Taped):
         and at every anchor; 1e-8 in float64 and 1e-4 in float32 by default.
 
     Cost: 6 coordinates a particle for the start, the end and each anchor, however many kicks
-    (and two pointers a kick); one more solve a kick.
+    (and 8 bytes a kick); one more solve a kick.
     Validity: first derivatives; every map invertible; motion regular between anchors.
 
     Raises
@@ -92,18 +93,18 @@ class CellSizes:
 
     def __init__(self, batch: torch.Size) -> None:
         self._batch = batch
-        self._different: dict[tuple[float, ...], Tensor] = {}
-        self.of_stages: list[Tensor | None] = []
+        self._of_stages: Repeated[Tensor | None] = Repeated()
 
     def add(self, field: Field | None) -> None:
         if field is None:
-            self.of_stages.append(None)
+            self._of_stages.append(None, None)
             return
         size = field.grid.cell_size
-        known = self._different.setdefault(
-            tuple(size.flatten().tolist()), size.reshape(*self._batch, 3)
-        )
-        self.of_stages.append(known)
+        key = tuple(size.flatten().tolist())
+        self._of_stages.append(key, size.reshape(*self._batch, 3))
+
+    def __getitem__(self, index: int) -> Tensor | None:
+        return self._of_stages[index]
 
 
 @dataclass
@@ -138,7 +139,7 @@ class ReversibleTape:
     def _rebuilt(self, index: int, bunch: Bunch) -> tuple[Bunch, Field | None]:
         """Return the bunch before a stage, and the field of its kick."""
         course = self.journal.course
-        cell_size = self.cell_sizes.of_stages[index]
+        cell_size = self.cell_sizes[index]
         try:
             return course.undo(index, bunch, self.journal.losses, cell_size)
         except SpaceChargeError as error:  # it left the cells of the forward pass
