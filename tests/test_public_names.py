@@ -37,7 +37,7 @@ PUBLIC = {
     """,
     "sc_bridge.xsuite": """
         Problem SpaceCharge3D bunch_from from_line gradient install_space_charge particles_from
-        sequences_from to_line
+        sequences_from to_environment to_line
     """,
 }
 

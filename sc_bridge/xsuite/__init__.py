@@ -13,4 +13,5 @@ from .particles import bunch_from as bunch_from
 from .particles import particles_from as particles_from
 from .problem import Problem as Problem
 from .problem import gradient as gradient
+from .to_environment import to_environment as to_environment
 from .to_line import to_line as to_line

@@ -34,17 +34,57 @@ def to_line(sequence: KickedSequence | Lattice, kicks: bool = False) -> Any:
         sequence that has none, or whose splitting goes backwards.
     """
     xt = import_xtrack()
-    if not isinstance(sequence, KickedSequence | Lattice):
-        raise LatticeError(
-            f"to_line: {type(sequence).__name__}: must be a KickedSequence or Lattice"
-        )
-    lattice = present_lattice(sequence) if isinstance(sequence, KickedSequence) else sequence
-    line = xt.Line.from_dict(to_xsuite_dict(lattice), verbose=False, with_progress=False)
+    lattice = lattice_of(sequence, "to_line")
+    line = built_by_xtrack(xt.Line, to_xsuite_dict(lattice), "to_line")
     if lattice.name:
         line = _named(line, lattice.name)
     if kicks:
-        _insert(sequence, line)
+        insert_own_kicks(sequence, line)
     return line
+
+
+def lattice_of(sequence: KickedSequence | Lattice, what: str) -> Lattice:
+    """Return a lattice with the present values of a sequence; a Lattice as it is."""
+    if isinstance(sequence, Lattice):
+        return sequence
+    if not isinstance(sequence, KickedSequence):
+        raise LatticeError(
+            f"{what}: {type(sequence).__name__}: must be a KickedSequence or Lattice"
+        )
+    return present_lattice(sequence)
+
+
+def built_by_xtrack(kind: Any, described: dict[str, Any], what: str) -> Any:
+    """Return the Line or Environment that a dictionary describes.
+
+    Raises
+    ------
+    LatticeError
+        If xtrack cannot build it; naming the element that it stops at.
+    """
+    try:
+        return kind.from_dict(described, with_progress=False, **_QUIET.get(kind.__name__, {}))
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        name, reason = _culprit(described["elements"]) or ("the line", error)
+        raise LatticeError(
+            f"{what}: xtrack cannot build {name}: {type(reason).__name__} {reason}".rstrip()
+        ) from error
+
+
+# Xsuite says aloud what it reads, unless told.
+_QUIET = {"Line": {"verbose": False}}
+
+
+def _culprit(elements: dict[str, Any]) -> tuple[str, Exception] | None:
+    """Return the first element that xtrack cannot build by itself, and why."""
+    xt = import_xtrack()
+    for name, entry in elements.items():
+        described = {"elements": {name: entry}, "element_names": []}
+        try:
+            xt.Line.from_dict(described, verbose=False, with_progress=False)
+        except (AssertionError, KeyError, TypeError, ValueError) as error:
+            return f"{entry['__class__']} {name!r}", error
+    return None
 
 
 def _named(line: Any, name: str) -> Any:
@@ -55,7 +95,8 @@ def _named(line: Any, name: str) -> Any:
     return named
 
 
-def _insert(sequence: KickedSequence | Lattice, line: Any) -> None:
+def insert_own_kicks(sequence: KickedSequence | Lattice, line: Any) -> None:
+    """Insert a `SpaceCharge3D` into a line wherever the sequence has a kick."""
     if not isinstance(sequence, KickedSequence) or sequence.space_charge is None:
         raise LatticeError("to_line: kicks=True: must be a sequence with space charge")
     if sequence.carries_kicks:

@@ -8,7 +8,14 @@ import xtrack as xt
 
 import sc_bridge as scb
 from sc_bridge.errors import LatticeError
-from sc_bridge.xsuite import bunch_from, from_line, particles_from, sequences_from, to_line
+from sc_bridge.xsuite import (
+    bunch_from,
+    from_line,
+    particles_from,
+    sequences_from,
+    to_environment,
+    to_line,
+)
 
 # Two implementations of the same maps, a few elements.
 ROUNDOFF = 1e-13
@@ -224,6 +231,59 @@ def test_reading_writing_and_reading_again_is_the_identity(environment):
     assert {n: (r.kind, r.fields) for n, r in again.elements.items()} == {
         n: (r.kind, r.fields) for n, r in lattice.elements.items()
     }
+
+
+def test_all_lines_of_an_environment_go_back_as_they_came(environment, bunch):
+    sequences = sequences_from(environment)
+    again = to_environment(sequences)
+    assert list(again.lines) == ["ring", "transfer"]
+    for name, sequence in sequences.items():
+        was, now = sequence.lattice, from_line(again, name)
+        for part in ("element_names", "labels", "expressions", "field_expressions", "reference"):
+            assert getattr(now, part) == getattr(was, part), part
+        assert {n: (r.kind, r.fields) for n, r in now.elements.items()} == {
+            n: (r.kind, r.fields) for n, r in was.elements.items()
+        }
+    again["kq"] = environment["kq"] = 0.36  # one variable of both lines
+    for name, sequence in sequences.items():
+        sequence.pull(again, name)
+        assert difference(sequence, environment[name], bunch) < ROUNDOFF
+
+
+def test_lines_of_an_environment_go_back_with_their_kicks(environment, bunch):
+    sequences = sequences_from(
+        environment, slicing=scb.MaxSpacing(0.6), space_charge=scb.SpaceCharge(grid=(8, 8, 8))
+    )
+    again = to_environment(sequences, kicks=True)
+    for name, sequence in sequences.items():
+        assert scb.KickedSequence.from_line(again, name=name).n_kicks == sequence.n_kicks > 4
+        assert difference(sequence, again[name], bunch) < ROUNDOFF
+
+
+def test_what_lines_have_in_common_must_be_the_same(environment):
+    one = scb.KickedSequence.from_line(environment, name="ring")
+    other = scb.KickedSequence.from_line(environment, name="transfer")
+    lines = {"ring": one, "transfer": other}
+    assert list(to_environment(lines).lines) == ["ring", "transfer"]
+    other.free("qd.k1")
+    with pytest.raises(LatticeError, match=r"k1 of element 'qd' is kd in line 'ring' and -0"):
+        to_environment(lines)
+    other = scb.KickedSequence.from_line(environment, name="transfer")
+    other.knobs["kq"] = 0.4
+    with pytest.raises(LatticeError, match=r"value of variable 'kq' is 0\.3 in line 'ring' and 0"):
+        to_environment({"ring": one, "transfer": other})
+    with pytest.raises(LatticeError, match="to_environment: KickedSequence: must be a mapping of"):
+        to_environment(one)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(LatticeError, match="to_environment: dict: must be a KickedSequence or La"):
+        to_environment({"ring": {}})  # pyright: ignore[reportArgumentType]
+
+
+def test_what_xtrack_cannot_build_is_named():
+    segment = xt.LineSegmentMap(length=1.0, qx=1, qy=2)
+    line = xt.Line(elements=[xt.Drift(length=1.0), segment], element_names=["d", "arc"])
+    line.particle_ref = xt.Particles("proton", kinetic_energy0=160e6)
+    with pytest.raises(LatticeError, match="xtrack cannot build LineSegmentMap 'arc': Assertion"):
+        to_line(from_line(line))
 
 
 def test_a_sequence_becomes_a_line_with_its_present_values(environment, bunch):
