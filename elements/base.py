@@ -12,7 +12,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from . import blocks
 from .bunch import Bunch
 from .errors import ElementError
+from .gpu import Move, leaving
 from .reference import Reference
 
 Number: TypeAlias = float | Tensor
@@ -300,6 +301,12 @@ class Element(nn.Module):
         wanted = isinstance(value, Tensor) and value.requires_grad
         self._ranks[name] = rank
         self.register_parameter(name, nn.Parameter(tensor, requires_grad=wanted))
+
+    def _apply(self, fn: Move, recurse: bool = True) -> Self:
+        """Move to another device or dtype; a field without a batch stays on the CPU."""
+        fields = [(rank, self._parameters.get(name)) for name, rank in self._ranks.items()]
+        shared = [field for rank, field in fields if field is not None and field.dim() == rank]
+        return super()._apply(leaving(shared, fn), recurse)
 
     def _aligned(self, name: str, like: Tensor) -> Tensor:
         """Return a field ready to broadcast against a coordinate.

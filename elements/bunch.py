@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,6 +14,8 @@ from .reference import Reference
 from .special import sqrt_or_zero
 
 COORDINATES = ("x", "px", "y", "py", "zeta", "pzeta")
+# Attribute of `alive` that says whether it is all true, and at which version of it.
+_SEEN = "_sc_bridge_seen"
 
 
 def delta_of(pzeta: Tensor, reference: Reference) -> Tensor:
@@ -44,6 +46,20 @@ def rvv_minus_one(pzeta: Tensor, delta: Tensor, reference: Reference) -> Tensor:
     return difference / (1.0 + reference.beta0 * beta0_pzeta)
 
 
+def is_whole(alive: Tensor) -> bool:
+    """Whether no particle is lost; what was seen is remembered until the tensor changes."""
+    seen, *when = getattr(alive, _SEEN, (False, -1, -1))
+    if when == [alive._version, id(alive)]:
+        return seen
+    return remember_whole(alive, bool(alive.all()))
+
+
+def remember_whole(alive: Tensor, whole: bool) -> bool:
+    """Note whether no particle is lost, so that nobody has to look (and wait for a GPU)."""
+    setattr(alive, _SEEN, (whole, alive._version, id(alive)))  # a copy has another id
+    return whole
+
+
 @dataclass(frozen=True, eq=False)
 class Bunch:
     """Macroparticles of one species.
@@ -70,8 +86,6 @@ class Bunch:
     reference: Reference
     weight: Tensor
     alive: Tensor
-    # `alive` when it was last seen to be all true, and its version
-    _seen_whole: tuple[Tensor | None, int] = field(init=False)
 
     def __init__(
         self,
@@ -93,9 +107,9 @@ class Bunch:
             raise BunchError("bunch: no particles: coordinates must be (..., 6, n_particles)")
         shape = coordinates.shape[:-2] + coordinates.shape[-1:]
         weight = torch.as_tensor(weight, dtype=coordinates.dtype, device=coordinates.device)
-        is_new = alive is None
         if alive is None:
             alive = torch.ones(shape, dtype=torch.bool, device=coordinates.device)
+            remember_whole(alive, True)
         for name, value in (("weight", weight), ("alive", alive)):
             try:
                 value = value if value.shape == shape else value.expand(shape)
@@ -106,25 +120,15 @@ class Bunch:
             object.__setattr__(self, name, value)
         object.__setattr__(self, "coordinates", coordinates)
         object.__setattr__(self, "reference", reference)
-        seen = (alive, alive._version) if is_new else (None, 0)
-        object.__setattr__(self, "_seen_whole", seen)
 
     def replace(self, **fields: Any) -> Bunch:
         """Return a copy with some of coordinates, reference, weight, alive changed."""
-        changed = replace(self, **fields)
-        object.__setattr__(changed, "_seen_whole", self._seen_whole)
-        return changed
+        return replace(self, **fields)
 
     @property
     def is_whole(self) -> bool:
         """Whether no particle is lost, in any bunch of a batch."""
-        seen, version = self._seen_whole
-        if seen is self.alive and version == self.alive._version:
-            return True
-        whole = bool(self.alive.all())
-        if whole:
-            object.__setattr__(self, "_seen_whole", (self.alive, self.alive._version))
-        return whole
+        return is_whole(self.alive)
 
     def detach(self) -> Bunch:
         return Bunch(
@@ -138,11 +142,13 @@ class Bunch:
         """Return the bunch in another dtype or on another device."""
         if isinstance(target, torch.dtype):
             return self.replace(coordinates=self.coordinates.to(target), weight=self.weight)
+        alive = self.alive.to(target)
+        remember_whole(alive, self.is_whole)
         return Bunch(
             self.coordinates.to(target),
             self.reference.to(target),
             self.weight.to(target),
-            self.alive.to(target),
+            alive,
         )
 
     @property

@@ -18,6 +18,7 @@ from torch import Tensor
 from .base import Number, State
 from .bunch import delta_of, rvv_minus_one
 from .errors import ElementError
+from .gpu import beside
 from .misalignment import Alignment
 from .reference import Reference
 from .reference_change import ChangesReference, Fields, accelerated_p0c, rename_coordinates
@@ -272,6 +273,7 @@ class LineSegmentMap(UncutMap, ChangesReference):
             return state
         if sign < 0:
             factors = inverted(self.label, "damping_factors", factors)
+        factors = beside(factors, state.x)
         vectors = torch.stack(torch.broadcast_tensors(*state), dim=-1)
         return State(*(factors * vectors[..., None, :]).sum(-1).unbind(-1))
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .errors import BunchError
+from .gpu import moved_number
 
 Scalar: TypeAlias = float | Tensor
 
@@ -54,6 +55,11 @@ class Reference:
                 )
         if not bool(torch.isfinite(self.q0.detach()).all()):
             raise BunchError(f"reference: q0 = {self.q0.tolist()} e: must be finite")
+
+    @classmethod
+    def known(cls, mass0: Tensor, q0: Tensor, p0c: Tensor) -> Reference:
+        """Build from fields that were checked before; nobody waits for a GPU to do it again."""
+        return cls._unchecked(mass0=mass0, q0=q0, p0c=p0c)
 
     @classmethod
     def from_kinetic_energy(cls, mass0: Scalar, q0: Scalar, kinetic_energy: Scalar) -> Reference:
@@ -114,9 +120,9 @@ class Reference:
         )
 
     def to(self, device: torch.device | str) -> Reference:
-        return self._unchecked(
-            mass0=self.mass0.to(device), q0=self.q0.to(device), p0c=self.p0c.to(device)
-        )
+        """Return the reference on another device; fields without a batch stay on the CPU."""
+        fields = {name: getattr(self, name) for name in ("mass0", "q0", "p0c")}
+        return self._unchecked(**{n: moved_number(value, device) for n, value in fields.items()})
 
     def replace(self, **fields: Scalar) -> Reference:
         """Return a copy with some of mass0, q0, p0c changed."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .base import Element, Number, State
 from .errors import ElementError
+from .gpu import beside
 from .misalignment import Alignment, Misalignable
 from .reference import Reference
 
@@ -30,6 +31,10 @@ class UncutMap(Misalignable):
         if len(shape) < rank or shape[len(shape) - rank :] != (6,) * rank:
             wanted = " x ".join("6" * rank)
             raise ElementError(f"{self.label}: {name} of shape {shape}: must be {wanted}")
+
+    def _array(self, name: str, like: Tensor) -> Tensor:
+        """Return an array ready for products with particles, in their dtype."""
+        return beside(self._aligned(name, like).to(like.dtype), like)
 
     def _register_length(self, length: Number) -> None:
         self._register(length=length)
@@ -77,7 +82,7 @@ class FirstOrderTaylorMap(UncutMap):
         self._register_array("m1", torch.eye(6) if m1 is None else m1, rank=2)
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
-        constant, matrix = (self._aligned(name, state.x).to(state.x.dtype) for name in ("m0", "m1"))
+        constant, matrix = (self._array(name, state.x) for name in ("m0", "m1"))
         beta0 = reference.beta0
         columns = (*state[:4], state.zeta / beta0, state.pzeta * beta0)
         vectors = torch.stack(torch.broadcast_tensors(*columns), dim=-1)  # (..., n, 6)
@@ -150,9 +155,7 @@ class SecondOrderTaylorMap(UncutMap):
     def body(self, state: State, reference: Reference, weight: float) -> State:
         if weight < 0:
             self._refuse_inverse()
-        constant, first, second = (
-            self._aligned(name, state.x).to(state.x.dtype) for name in ("k", "R", "T")
-        )
+        constant, first, second = (self._array(name, state.x) for name in ("k", "R", "T"))
         vectors = torch.stack(torch.broadcast_tensors(*state), dim=-1)  # (..., n, 6)
         # R + T z, a matrix for each particle
         slopes = first + (second * vectors[..., None, None, :]).sum(-1)

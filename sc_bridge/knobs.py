@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
+
+from sc_bridge.elements.gpu import Move, leaving, together
 
 from .errors import ExpressionError, LatticeError
 from .expressions import Expression, Value, order_of_evaluation
@@ -125,6 +127,11 @@ class Knobs(nn.Module):
                 raise ExpressionError(f"{self.source}: variable {name!r}: {error}") from None
         return known
 
+    def _apply(self, fn: Move, recurse: bool = True) -> Self:
+        """Move to another device; a knob without a batch stays on the CPU."""
+        numbers = [p for p in self._parameters.values() if p is not None and not p.dim()]
+        return super()._apply(leaving(numbers, fn), recurse)
+
     def _check_independent(self, name: str) -> None:
         if name in self._index:
             return
@@ -201,14 +208,13 @@ class FieldDriver:
         }
         if None in values:
             return values[None]
-        device = next(iter(values.values())).device
         count = max(self._base.shape[-1], *(index + 1 for index in values if index is not None))
-        components = list(self._base.to(device).unbind(-1))
+        components = list(self._base.unbind(-1))
         components += [torch.zeros_like(components[0])] * (count - len(components))
         for index, value in values.items():
             if index is not None:
                 components[index] = value
-        return torch.stack(torch.broadcast_tensors(*components), dim=-1)
+        return torch.stack(torch.broadcast_tensors(*together(*components)), dim=-1)
 
     def __repr__(self) -> str:
         shown = ", ".join(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sc_bridge.elements import Bunch, Reference
 from sc_bridge.elements.bunch import COORDINATES
+from sc_bridge.elements.gpu import beside
 from sc_bridge.elements.special import sqrt_or_zero
 
 from .errors import LatticeError
@@ -142,7 +143,7 @@ class MomentsMonitor(Monitor):
         mean, covariance, intensity, n_alive, p0c = (
             torch.stack(column) for column in zip(*looks, strict=True)
         )
-        reference = Reference(last.reference.mass0, last.reference.q0, p0c)
+        reference = Reference(last.reference.mass0, last.reference.q0, beside(p0c, mean))
         return MomentsRecord(*_places(places), mean, covariance, intensity, n_alive, reference)
 
 

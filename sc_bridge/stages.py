@@ -19,6 +19,7 @@ from torch import Tensor
 from sc_bridge.elements import Aperture, Bunch, Element, Reference, State
 from sc_bridge.elements.apertures import keep_inside
 from sc_bridge.elements.base import track_transport
+from sc_bridge.elements.bunch import remember_whole
 
 from .slicing import length_of
 
@@ -66,10 +67,12 @@ class Losses:
             return bunch if self.lost_at is None else keep_inside(bunch, self.before(gate + 1))
         after = aperture.track(bunch)
         lost = bunch.alive & ~after.alive
-        if bool(lost.any()):
-            if self.lost_at is None:
-                self.lost_at = torch.full_like(self.alive, NEVER, dtype=torch.int32)
-            self.lost_at = torch.where(lost, gate, self.lost_at)
+        if not bool(lost.any()):
+            return bunch  # with what is known of it
+        if self.lost_at is None:
+            self.lost_at = torch.full_like(self.alive, NEVER, dtype=torch.int32)
+        self.lost_at = torch.where(lost, gate, self.lost_at)
+        remember_whole(after.alive, False)
         return after
 
 

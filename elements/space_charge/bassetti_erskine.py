@@ -94,10 +94,8 @@ def _by_integral(x: Tensor, y: Tensor, square_x: Tensor, square_y: Tensor) -> tu
     span = -torch.expm1(-exponent)
     small = exponent < 1e-8
     safe = torch.where(small, 1.0, exponent)
-    nodes = torch.tensor(_NODES, dtype=x.dtype, device=x.device)
-    weights = torch.tensor(_WEIGHTS, dtype=x.dtype, device=x.device)
     ex, ey = torch.zeros_like(exponent), torch.zeros_like(exponent)
-    for t, weight in zip(nodes, weights, strict=True):
+    for t, weight in zip(_NODES.tolist(), _WEIGHTS.tolist(), strict=True):
         u = torch.where(small, t, -torch.log1p(-t * span) / safe)
         wide_x = 1.0 + (square_x / square - 1.0) * u
         wide_y = 1.0 + (square_y / square - 1.0) * u

@@ -56,7 +56,8 @@ def weights_along(cells: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
 def slopes_along(cells: Tensor, shape: Shape) -> Tensor:
     """Derivative of `weights_along` by the position in cells, (batch, 3, n_particles, 2 or 3)."""
     if shape == "cic":
-        return cells.new_tensor([-1.0, 1.0]).expand(*cells.shape, 2)
+        sign = torch.linspace(-1.0, 1.0, 2, dtype=cells.dtype, device=cells.device)
+        return sign.expand(*cells.shape, 2)
     off = cells - torch.floor(cells + 0.5)
     return torch.stack((off - 0.5, -2.0 * off, off + 0.5), dim=-1)
 

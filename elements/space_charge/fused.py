@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from .. import kernels
+from ..gpu import beside
 from . import torch_operations
 from .compiled import Compiled
 from .grid import Grid
@@ -99,13 +100,19 @@ class _Kick(torch.autograd.Function):
         if torch.is_grad_enabled():
             inputs = [coordinates, weight, *inputs]
             return *_differentiable_adjoint(inputs, gradient, ctx.grid, dtype), None, None, None
-        wants_weight = ctx.needs_input_grad[1]
+        _, wants_weight, wants_gamma0, wants_factor, *_ = ctx.needs_input_grad
         inputs = [coordinates.to(dtype), weight.to(dtype), *inputs]
-        result, weights, *others = _adjoint(
-            *inputs, potential, gradient.to(dtype), *ctx.grid[1:], wants_weight
+        grid: Grid = ctx.grid
+        result, weights, totals = _adjoint(
+            *inputs, potential, gradient.to(dtype), *grid[1:6], wants_weight
         )
         weights = weights.to(weight.dtype) if wants_weight else None
-        return result.to(coordinates.dtype), weights, *others, None, None, None
+        stretch = factors = None
+        if wants_gamma0:
+            stretch = totals[:, 6].to(inputs[2].device) / beside(grid.cell_size[:, 2], inputs[2])
+        if wants_factor:
+            factors = totals[:, 3:6].to(inputs[3].device)
+        return result.to(coordinates.dtype), weights, stretch, factors, None, None, None
 
 
 @torch.library.custom_op("sc_bridge::space_charge_adjoint", mutates_args=())
@@ -122,7 +129,7 @@ def _adjoint(
     shape: str,
     follows: bool,
     wants_weight: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """The backward pass; an operator, so that torch can map it over many gradients."""
     nx, ny, nz = potential.shape[1:]
     known: Shape = "tsc" if shape == "tsc" else "cic"
@@ -133,8 +140,7 @@ def _adjoint(
     )
     if follows:
         _subtract_mean(result, totals[:, :3], grid)
-    stretch = totals[:, 6] / cell_size[:, 2].to(totals)
-    return result, weights, stretch, totals[:, 3:6].clone()
+    return result, weights, totals
 
 
 @_adjoint.register_vmap

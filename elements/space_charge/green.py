@@ -28,13 +28,16 @@ CACHE_BYTES = 512 * 2**20
 _DIGITS = 13
 
 
-def green_octant(nodes: tuple[int, int, int], proportions: Proportions) -> Tensor:
+def green_octant(
+    nodes: tuple[int, int, int], proportions: Proportions, device: torch.device | None = None
+) -> Tensor:
     """Mean of 1/r over the cell around every node of one octant, in units of 1/hz.
 
     Parameters
     ----------
     nodes : tuple of int, (nx, ny, nz)
     proportions : tuple of float, (hx/hz, hy/hz)
+    device : torch.device, optional
 
     Returns
     -------
@@ -44,7 +47,7 @@ def green_octant(nodes: tuple[int, int, int], proportions: Proportions) -> Tenso
     a, b = proportions
     # Corners between cells, at 1/2 ... n + 1/2; the one at -1/2 follows by oddness.
     x, y, z = (
-        (torch.arange(n + 1, dtype=torch.float64) + 0.5) * h
+        (torch.arange(n + 1, dtype=torch.float64, device=device) + 0.5) * h
         for n, h in zip(nodes, (a, b, 1.0), strict=True)
     )
     octant = _antiderivative(x[:, None, None], y[:, None], z)
@@ -69,14 +72,14 @@ def _antiderivative(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
 def octant_transform(octant: Tensor) -> Tensor:
     """DCT-I along every axis: the octant of the transform of the even, doubled array."""
     for _ in range(3):  # each product moves the first axis to the end
-        matrix = _cosine_matrix(octant.shape[0] - 1).to(octant)
+        matrix = _cosine_matrix(octant.shape[0] - 1, octant.device)
         octant = octant.movedim(0, -1) @ matrix.T
     return octant
 
 
-def _cosine_matrix(n: int) -> Tensor:
+def _cosine_matrix(n: int, device: torch.device) -> Tensor:
     """DCT-I of n + 1 values that stand for 2 n: c_j cos(pi j k/n), c = 1, 2, ..., 2, 1."""
-    index = torch.arange(n + 1, dtype=torch.float64)
+    index = torch.arange(n + 1, dtype=torch.float64, device=device)
     # the product is reduced modulo the period in integers, where it is exact
     angle = (torch.outer(index, index) % (2 * n)) * (math.pi / n)
     matrix = 2.0 * torch.cos(angle)
@@ -105,7 +108,7 @@ class _Cache:
             if key in self.entries:
                 self.entries.move_to_end(key)
                 return self.entries[key]
-        octant = octant_transform(green_octant(nodes, proportions)).to(device, dtype)
+        octant = octant_transform(green_octant(nodes, proportions, device)).to(dtype)
         with self._lock:
             self.entries[key] = octant
             while len(self.entries) > 1 and self.n_bytes > self.capacity:

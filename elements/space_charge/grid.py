@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .. import sums
 from ..errors import SpaceChargeError
+from ..gpu import beside
 from .mapping import mapped
 from .settings import Range, Shape, SpaceCharge
 
@@ -46,7 +47,8 @@ class Grid(NamedTuple):
     Parameters
     ----------
     nodes : tuple of int, (nx, ny, nz)
-    cell_size : Tensor, (batch, 3), float64, m
+    cell_size : Tensor, (batch, 3), float64, m, on the CPU
+        Where the Green function is looked up by it without waiting for a GPU.
     centre : Tensor, (batch, 3), float64, m
         Mean of x, y and zeta (not stretched), without gradients.
     alive : Tensor, (batch, n_particles), bool, or None
@@ -55,6 +57,8 @@ class Grid(NamedTuple):
         Of the cloud that a particle is on the nodes.
     follows : bool
         Whether the centre is the mean of the living particles, and moves with it.
+    holds_all : bool
+        Whether the cells were chosen so that every living particle is inside.
     """
 
     nodes: tuple[int, int, int]
@@ -63,6 +67,7 @@ class Grid(NamedTuple):
     alive: Tensor | None
     shape: Shape = "cic"
     follows: bool = True
+    holds_all: bool = False
 
     @property
     def half_width(self) -> Tensor:
@@ -71,12 +76,12 @@ class Grid(NamedTuple):
 
     def cells_per_metre(self, gamma0: Tensor) -> Tensor:
         """Cells per metre of x, y and zeta, (batch, 3), float64."""
-        hx, hy, hz = self.cell_size.unbind(-1)
+        hx, hy, hz = beside(self.cell_size, gamma0).unbind(-1)
         return torch.stack((1.0 / hx, 1.0 / hy, gamma0.to(hz) / hz), dim=-1)
 
     def is_inside(self, cells: Tensor) -> Tensor:
         """Whether a position counted in cells has one spare cell, (..., 3, n) -> (..., n)."""
-        reach = self.half_width.to(cells.dtype).unsqueeze(-1)
+        reach = beside(self.half_width.to(cells.dtype), cells).unsqueeze(-1)
         return ((cells - reach).abs() <= reach - LEAST_SPARE_CELLS[self.shape]).all(-2)
 
 
@@ -145,7 +150,7 @@ def grid_around(
     """
     nodes, shape = settings.grid, settings.shape
     if settings.ranges is not None:
-        return _fixed_grid(gamma0, alive, settings, settings.ranges)
+        return _fixed_grid(position, gamma0, alive, settings, settings.ranges)
     with torch.no_grad():
         mask = None if alive is None else alive.unsqueeze(-2)
         centre = sums.plain_mean(position.to(settings.field_dtype or position.dtype), mask)
@@ -153,26 +158,34 @@ def grid_around(
             return Grid(nodes, cell_size, centre.to(torch.float64), alive, shape)
         if mask is not None:
             position = torch.where(mask, position, centre.to(position.dtype).unsqueeze(-1))
-        lowest, highest = sums.span(position.detach())
-        size = _ladder_cell_size(lowest, highest, centre.detach(), gamma0.detach(), list(nodes))
-        return Grid(nodes, size, centre.to(torch.float64), alive, shape)
+        extremes = torch.stack([value.to(centre.dtype) for value in (*sums.span(position), centre)])
+        rounding = torch.finfo(position.dtype).eps
+        size = _ladder_cell_size(extremes.detach(), gamma0.detach(), list(nodes), rounding)
+        return Grid(nodes, size, centre.to(torch.float64), alive, shape, holds_all=True)
 
 
 def _fixed_grid(
-    gamma0: Tensor, alive: Tensor | None, settings: SpaceCharge, ranges: tuple[Range, Range, Range]
+    position: Tensor,
+    gamma0: Tensor,
+    alive: Tensor | None,
+    settings: SpaceCharge,
+    ranges: tuple[Range, Range, Range],
 ) -> Grid:
-    gamma0 = gamma0.detach().to(torch.float64)
+    gamma0 = gamma0.detach().to("cpu", torch.float64)
     first, last = gamma0.new_tensor(ranges).unbind(-1)
     size = (last - first) / (2.0 * half_width(settings.grid, gamma0))
     stretch = torch.stack((torch.ones_like(gamma0), torch.ones_like(gamma0), gamma0), dim=-1)
-    centre = (0.5 * (first + last)).expand_as(stretch)
+    centre = beside((0.5 * (first + last)).expand_as(stretch), position)
     return Grid(settings.grid, size * stretch, centre, alive, settings.shape, follows=False)
 
 
 @mapped("sc_bridge::space_charge_ladder")
 def _ladder_cell_size(
-    lowest: Tensor, highest: Tensor, centre: Tensor, gamma0: Tensor, nodes: Sequence[int]
+    extremes: Tensor, gamma0: Tensor, nodes: Sequence[int], rounding: float
 ) -> Tensor:
+    """Choose cell sizes, (batch, 3), from lowest, highest and mean position, (3, batch, 3)."""
+    lowest, highest, centre = extremes.cpu()  # the only look at a GPU
+    gamma0 = gamma0.cpu()
     extent = torch.maximum(highest - centre, centre - lowest).to(torch.float64)
     if not bool(torch.isfinite(extent).all()):
         raise SpaceChargeError(
@@ -180,7 +193,7 @@ def _ladder_cell_size(
             "mark it as lost, or look for the element where it diverges"
         )
     scale = torch.maximum(highest.abs(), lowest.abs()).to(torch.float64)
-    noise = ROUNDINGS * torch.finfo(highest.dtype).eps * scale
+    noise = ROUNDINGS * rounding * scale
     extent = torch.where(extent > noise, extent, 0.0)
     stretch = torch.stack((torch.ones_like(gamma0), torch.ones_like(gamma0), gamma0), dim=-1)
     size = extent * stretch.to(extent) / (half_width(nodes, extent) - SPARE_CELLS)
@@ -189,15 +202,15 @@ def _ladder_cell_size(
     return torch.exp2(torch.ceil(RUNGS_PER_OCTAVE * torch.log2(size)) / RUNGS_PER_OCTAVE)
 
 
-def checked_cell_size(cell_size: CellSize, like: Tensor) -> Tensor:
-    """Return cell sizes given by the user as a float64 tensor, (..., 3).
+def checked_cell_size(cell_size: CellSize) -> Tensor:
+    """Return cell sizes given by the user as a float64 tensor, (..., 3), on the CPU.
 
     Raises
     ------
     SpaceChargeError
         If they are not three positive, finite lengths.
     """
-    size = torch.as_tensor(cell_size, dtype=torch.float64, device=like.device).detach()
+    size = torch.as_tensor(cell_size, dtype=torch.float64, device="cpu").detach()
     wrong = size.shape[-1:] != (3,) or not all(
         math.isfinite(h) and h > 0 for h in size.flatten().tolist()
     )

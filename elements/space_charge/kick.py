@@ -23,6 +23,7 @@ from torch import Tensor
 from ..base import Element, Number, State
 from ..bunch import Bunch
 from ..errors import ElementError
+from ..gpu import together
 from ..reference import Reference, as_scalar
 from ..shapes import broadcast_shape
 from .ballistic import at_one_place, at_one_time
@@ -154,7 +155,7 @@ def _source_and_grid(
     length: Tensor | None = None,
     field: Field | None = None,
 ) -> tuple[_Source, Grid, torch.Size]:
-    size = None if cell_size is None else checked_cell_size(cell_size, bunch.coordinates)
+    size = None if cell_size is None else checked_cell_size(cell_size)
     batch = _batch_of(bunch, length, size)
     source = _Source.of(bunch, batch)
     if field is not None:
@@ -179,6 +180,9 @@ def _factor(reference: Reference, length: Tensor, size: Tensor, settings: SpaceC
     -q0 L/(gamma0^3 beta0^2 mass0) d phi, with phi = e q0 gamma0/(4 pi eps0 hz) times the
     scaled potential.
     """
+    fields = (reference.mass0, reference.q0, reference.p0c)
+    size, length, *fields = together(size, length, *fields)
+    reference = Reference.known(*fields)
     hx, hy, hz = size.unbind(-1)
     common = -ELEMENTARY_POTENTIAL * reference.q0**2 * length * reference.mass0
     common = common / (reference.p0c**2 * hz)
@@ -234,7 +238,7 @@ class SpaceChargeKick(Element):
             grid, longitudinal, implementation, shape, *ranges, transform, field_dtype
         )
         if cell_size is not None:
-            checked_cell_size(cell_size, torch.empty(0))
+            checked_cell_size(cell_size)
         self.cell_size = cell_size
         self._register(length=length)
 

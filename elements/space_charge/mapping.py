@@ -16,6 +16,8 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
+from ..bunch import is_whole
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -27,7 +29,7 @@ def transforms_active() -> bool:
 
 def all_alive(alive: Tensor) -> bool:
     """Whether no particle is lost; False where a transform may hide it."""
-    return not transforms_active() and bool(alive.all())
+    return not transforms_active() and is_whole(alive)
 
 
 def mapped(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:

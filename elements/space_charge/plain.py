@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .. import sums
+from ..gpu import beside
 from .deposit import centred_differences, deposit, gather, stencil
 from .grid import Grid, check_inside
 from .poisson import scaled_potential
@@ -60,13 +61,17 @@ def plain_kick(
     offset = position - centre.unsqueeze(-1)
     if alive is not None:
         offset = torch.where(alive, offset, 0.0)
-    per_metre = grid.cells_per_metre(gamma0).to(offset.dtype).unsqueeze(-1)
-    cells = offset * per_metre + grid.half_width.to(offset.dtype).unsqueeze(-1)
-    check_inside(grid.is_inside(cells.detach()), grid)
+    per_metre, half_width, factor = (
+        beside(numbers.to(offset.dtype), offset).unsqueeze(-1)
+        for numbers in (grid.cells_per_metre(gamma0), grid.half_width, factor)
+    )
+    cells = offset * per_metre + half_width
+    if not grid.holds_all:
+        check_inside(grid.is_inside(cells.detach()), grid)
     on = stencil(cells, grid.nodes, grid.shape)
     charge = deposit(weight, on, grid.nodes)
     field = centred_differences(scaled_potential(charge, grid.cell_size))
-    kick = gather(field, on).movedim(0, 1) * factor.to(offset.dtype).unsqueeze(-1)
+    kick = gather(field, on).movedim(0, 1) * factor
     if alive is not None:
         kick = torch.where(alive, kick, 0.0)
     momenta = coordinates[:, 1::2] + kick

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..gpu import beside, together
 from .deposit import (
     Stencil,
     centred_differences,
@@ -30,8 +31,9 @@ def field(coordinates: Tensor, weight: Tensor, gamma0: Tensor, grid: Grid) -> Te
     SpaceChargeError
         If a living particle is outside the grid.
     """
-    cells = _cells(coordinates, gamma0, grid)
-    check_inside(grid.is_inside(cells), grid)
+    cells, _ = _cells(coordinates, gamma0, grid)
+    if not grid.holds_all:
+        check_inside(grid.is_inside(cells), grid)
     charge = deposit(_living(weight, grid), stencil(cells, grid.nodes, grid.shape), grid.nodes)
     # a copy, since a view would keep all of the doubled grid
     return scaled_potential(charge, grid.cell_size).contiguous()
@@ -41,10 +43,11 @@ def kick(
     coordinates: Tensor, potential: Tensor, gamma0: Tensor, factor: Tensor, grid: Grid
 ) -> Tensor:
     """New coordinates, (batch, 6, n_particles)."""
-    on = stencil(_cells(coordinates, gamma0, grid), grid.nodes, grid.shape)
+    cells, (factor,) = _cells(coordinates, gamma0, grid, factor)
+    on = stencil(cells, grid.nodes, grid.shape)
     slope = gather(centred_differences(potential), on).movedim(0, 1)
     kicked = coordinates.clone()
-    kicked[:, 1::2] += _living(slope * factor.to(slope.dtype).unsqueeze(-1), grid, -2)
+    kicked[:, 1::2] += _living(slope * factor, grid, -2)
     return kicked
 
 
@@ -69,10 +72,11 @@ def adjoint(
         Sums over particles of the position gradients (3), of the gradients of the factors
         (3), and of zeta's gradient times its offset over cells per metre.
     """
-    cells = _cells(coordinates, gamma0, grid)
+    per_metre = grid.cells_per_metre(gamma0)
+    cells, (factor, per_metre) = _cells(coordinates, gamma0, grid, factor, per_metre)
     on = stencil(cells, grid.nodes, grid.shape)
     incoming = _living(gradient[:, 1::2], grid, -2)
-    force = incoming * factor.to(incoming.dtype).unsqueeze(-1)
+    force = incoming * factor
     source = _transposed_differences([deposit(row, on, grid.nodes) for row in force.unbind(1)])
     adjoint_potential = scaled_potential(source, grid.cell_size)
     slopes = centred_differences(potential)
@@ -80,9 +84,8 @@ def adjoint(
     at_nodes = weight.unsqueeze(-1) * _at_nodes(adjoint_potential, on)
     for slope, row in zip(slopes, force.unbind(1), strict=True):
         at_nodes += row.unsqueeze(-1) * _at_nodes(slope, on)
-    per_metre = grid.cells_per_metre(gamma0)
     in_cells = _slope_of_weights(at_nodes, cells, grid)
-    moved = _living(in_cells * per_metre.to(in_cells.dtype).unsqueeze(-1), grid, -2)
+    moved = _living(in_cells * per_metre, grid, -2)
     result = gradient.clone()
     result[:, 0::2] += moved
     weights = coordinates.new_empty(0)
@@ -95,11 +98,16 @@ def adjoint(
     return result, weights, totals.to(torch.float64)
 
 
-def _cells(coordinates: Tensor, gamma0: Tensor, grid: Grid) -> Tensor:
+def _cells(
+    coordinates: Tensor, gamma0: Tensor, grid: Grid, *others: Tensor
+) -> tuple[Tensor, list[Tensor]]:
+    """Positions counted in cells, and `others`, (batch, 3), beside the particles: one copy."""
+    per_metre = grid.cells_per_metre(gamma0)
+    numbers = torch.stack(together(per_metre, grid.half_width.expand(per_metre.shape), *others))
+    numbers = beside(numbers.to(coordinates.dtype), coordinates).unsqueeze(-1)
     offset = coordinates[:, 0::2] - grid.centre.to(coordinates.dtype).unsqueeze(-1)
     offset = _living(offset, grid, -2)
-    per_metre = grid.cells_per_metre(gamma0).to(offset.dtype).unsqueeze(-1)
-    return offset * per_metre + grid.half_width.to(offset.dtype).unsqueeze(-1)
+    return offset * numbers[0] + numbers[1], list(numbers[2:])
 
 
 def _living(values: Tensor, grid: Grid, axis: int | None = None) -> Tensor:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from sc_bridge.elements import Bunch, Reference
+from sc_bridge.elements.gpu import beside
 from sc_bridge.elements.space_charge import Field
 
 from ..course import Course, Observer
@@ -145,8 +146,8 @@ class _Task:
 
 
 def _make_bunch(inputs: tuple[Tensor, ...], alive: Tensor) -> Bunch:
-    coordinates, weight, mass0, q0, p0c = inputs
-    return Bunch(coordinates, Reference(mass0, q0, p0c), weight, alive)
+    coordinates, weight, *reference = inputs
+    return Bunch(coordinates, Reference.known(*reference), weight, alive)
 
 
 class _Run(torch.autograd.Function):
@@ -178,7 +179,8 @@ class _Run(torch.autograd.Function):
         walk = _Walk(task, ctx.journal, parameters, ctx.needs_input_grad[1:], list(gradients))
         for entry in ctx.tape.backwards(list(kept[n_inputs:])):
             walk.back_through(entry)
-        return None, *walk.totals()
+        totals = zip(walk.totals(), kept, strict=False)
+        return None, *(None if sum_ is None else sum_.to(given.device) for sum_, given in totals)
 
 
 _Home: TypeAlias = tuple[dict[str, Any], str]
@@ -218,7 +220,11 @@ class _Walk:
         wanted: tuple[bool, ...],
         gradients: list[Tensor | None],
     ) -> None:
-        self.task, self.journal, self.parameters = task, journal, parameters
+        self.task, self.journal = task, journal
+        # where the particles are, so that no sum over them has to be fetched at every stage
+        self.parameters = {
+            name: beside(p, journal.start.coordinates) for name, p in parameters.items()
+        }
         sequence = journal.course.sequence
         self.homes = {name: _home(sequence, name) for name in parameters}
         # of coordinates and p0c, which every stage takes and gives
@@ -276,7 +282,7 @@ class _Walk:
         inputs = (bunch.coordinates, bunch.weight, reference.mass0, reference.q0, reference.p0c)
         needed = [True, *self.wanted[1:_P0C], self.follows_p0c]
         leaves = tuple(
-            tensor.detach().requires_grad_(need)
+            beside(tensor.detach(), bunch.coordinates).requires_grad_() if need else tensor.detach()
             for tensor, need in zip(inputs, needed, strict=True)
         )
         exchanged = {

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, TypeAlias
 import torch
 from torch import Tensor
 
+from sc_bridge.elements.gpu import together
 from sc_bridge.errors import ExpressionError
 
 Value: TypeAlias = float | Tensor
@@ -152,11 +153,10 @@ class Call(Expression):
     def evaluate(self, variables: Mapping[str, Value]) -> Value:
         function = FUNCTIONS[self.function]
         values = [argument.evaluate(variables) for argument in self.arguments]
-        devices = [value.device for value in values if isinstance(value, Tensor)]
-        if not devices:
+        if not any(isinstance(value, Tensor) for value in values):
             return _real(self, function.of_floats, *values)
-        tensors = [torch.as_tensor(v, dtype=torch.float64, device=devices[0]) for v in values]
-        return function.of_tensors(*tensors)
+        tensors = [torch.as_tensor(value, dtype=torch.float64) for value in values]
+        return function.of_tensors(*together(*tensors))
 
     def children(self) -> tuple[Expression, ...]:
         return self.arguments

@@ -78,7 +78,7 @@ class ScBridgeSpaceCharge3D:
                 )
         metres = to_si(length, "m", "SpaceCharge3D: length")
         if cell_size is not None:
-            checked_cell_size(cell_size, torch.empty(0))
+            checked_cell_size(cell_size)
         self.length = float(metres)
         read: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
