@@ -10,7 +10,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from sc_bridge.elements import Bunch, Element, Slice
+from sc_bridge.elements import Aperture, Bunch, Element, Slice
 from sc_bridge.elements.space_charge import Field
 
 from .errors import LatticeError
@@ -35,6 +35,24 @@ class Loss:
     s: float
     turn: int
     n_particles: int
+
+
+@dataclass(frozen=True)
+class LostAt:
+    """Where each particle was lost, (..., n_particles); -1 and NaN for those that were not.
+
+    Parameters
+    ----------
+    element : Tensor, int64
+        Index of the aperture along the line, in `Lattice.element_names`.
+    s : Tensor, m
+        Position of the aperture, within the turn.
+    turn : Tensor, int64
+    """
+
+    element: Tensor
+    s: Tensor
+    turn: Tensor
 
 
 @dataclass(frozen=True)
@@ -126,6 +144,23 @@ class Course:
         return tuple(
             Loss(str(gates[n % len(gates)][0].name), gates[n % len(gates)][1], n // len(gates), k)
             for n, k in zip(numbers.tolist(), counts.tolist(), strict=True)
+        )
+
+    def lost_at(self, losses: Losses) -> LostAt:
+        """Say of every particle where it was lost."""
+        number = losses.lost_at
+        if number is None:
+            number = torch.full_like(losses.alive, NEVER, dtype=torch.int32)
+        lost = number != NEVER
+        gates = [s for stage in self.stages for _, s in stage.gates] or [0.0]
+        places = [
+            step.position for step in self.sequence.steps if isinstance(step.part, Aperture)
+        ] or [0]
+        within = torch.where(lost, number, 0).long() % len(gates)
+        return LostAt(
+            torch.where(lost, torch.tensor(places, device=number.device)[within], -1),
+            torch.where(lost, torch.tensor(gates, device=number.device)[within], torch.nan),
+            torch.where(lost, number.long() // len(gates), -1),
         )
 
 

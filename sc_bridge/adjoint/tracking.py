@@ -8,7 +8,7 @@ from typing import Any, overload
 
 from sc_bridge.elements import Bunch
 
-from ..course import Course, Loss, Observer, plan_course
+from ..course import Course, Loss, LostAt, Observer, plan_course
 from ..errors import ScBridgeError
 from ..monitors import Monitor
 from ..progress import Report, progress_bar
@@ -21,12 +21,15 @@ from .store import StoreStates
 class TrackResult:
     """The outgoing bunch, the record of every monitor by its name, and the losses.
 
-    `result["name"]` is the record of that monitor.
+    `result["name"]` is the record of that monitor; `result.lost_at` says of every particle where
+    it was lost, and `turns` how often the bunch was sent round.
     """
 
     bunch: Bunch
     records: Mapping[str, Any]
     losses: tuple[Loss, ...]
+    lost_at: LostAt
+    turns: int
 
     def __getitem__(self, name: str) -> Any:
         try:
@@ -145,4 +148,7 @@ def _result(course: Course, monitors: Mapping[str, Monitor], outcome: Outcome) -
         own = [((probe.s, turn), look) for (probe, turn), look in seen if probe.name == name]
         places, looks = [place for place, _ in own], [look for _, look in own]
         records[name] = monitor.collect(places, looks, outcome.bunch)
-    return TrackResult(outcome.bunch, records, course.losses(outcome.losses))
+    losses = outcome.losses
+    return TrackResult(
+        outcome.bunch, records, course.losses(losses), course.lost_at(losses), course.turns
+    )

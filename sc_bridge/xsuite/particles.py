@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sc_bridge.adjoint import TrackResult
 from sc_bridge.elements import Bunch, Reference
 from sc_bridge.elements.bunch import COORDINATES
 from sc_bridge.errors import BunchError
@@ -60,13 +61,15 @@ def bunch_from(particles: Any, copy: bool = True) -> Bunch:
     )
 
 
-def particles_from(bunch: Bunch, out: Any = None, context: Any = None) -> Any:
+def particles_from(bunch: Bunch | TrackResult, out: Any = None, context: Any = None) -> Any:
     """Return a bunch as `xt.Particles`; values are exact, delta, rvv and rpp follow pzeta.
 
     Parameters
     ----------
-    bunch : Bunch
-        One bunch, not a batch; gradients end here.
+    bunch : Bunch or TrackResult
+        One bunch, not a batch; gradients end here. What `track(..., monitors={})` returns also
+        says where particles were lost: at_element, s and at_turn are set as xtrack's tracking sets
+        them, with at_element counted along the line that the sequence was read from.
     out : xtrack.Particles, optional
         Write into these, as many as the bunch has and in the order of their `particle_id` (as
         `bunch_from` gave them): ids, s, at_element, at_turn and the state of those lost before
@@ -88,6 +91,7 @@ def particles_from(bunch: Bunch, out: Any = None, context: Any = None) -> Any:
     ScBridgeError
         If the context is on a GPU and CuPy is not installed.
     """
+    result, bunch = (bunch, bunch.bunch) if isinstance(bunch, TrackResult) else (None, bunch)
     if not isinstance(bunch, Bunch):
         raise BunchError(f"particles_from: {type(bunch).__name__}: must be a Bunch")
     if bunch.coordinates.dim() != 2 or bunch.reference.p0c.numel() != 1:
@@ -101,6 +105,8 @@ def particles_from(bunch: Bunch, out: Any = None, context: Any = None) -> Any:
     _check_particles("particles_from", particles)
     order = _by_identity(particles)
     _check_fit(bunch, particles, order)
+    if result is not None:
+        _write_places(result, particles, order)
     _write(bunch, particles, order)
     if array_module(particles._context) is np:
         particles.reorganize()
@@ -136,6 +142,22 @@ def _write(bunch: Bunch, particles: Any, order: Tensor) -> None:
     state = tensor_of(particles, "state")
     newly_lost = order[(state[order] > 0) & ~bunch.alive.to(state.device)]
     state[newly_lost] = _LOST_ON_APERTURE
+
+
+def _write_places(result: TrackResult, particles: Any, order: Tensor) -> None:
+    """Set at_element, s and at_turn of the particles that were alive at the start."""
+    state = tensor_of(particles, "state")
+    alive, lost_at = state[order] > 0, result.lost_at
+    lost = lost_at.turn.to(state.device) >= 0
+    turn = tensor_of(particles, "at_turn")
+    for name, at_loss, at_end in (
+        ("at_element", lost_at.element, 0),
+        ("s", lost_at.s, 0.0),
+        ("at_turn", turn[order] + lost_at.turn.to(turn.device), turn[order] + result.turns),
+    ):
+        array = tensor_of(particles, name)
+        value = torch.where(lost, at_loss.to(array.device), at_end)
+        array[order[alive]] = value[alive].to(array.dtype)
 
 
 def _check_fit(bunch: Bunch, particles: Any, order: Tensor) -> None:

@@ -11,6 +11,7 @@ import torch
 import xobjects as xo
 import xtrack as xt
 
+import sc_bridge as scb
 from sc_bridge.elements import Bunch, Reference
 from sc_bridge.errors import BunchError, ScBridgeError
 from sc_bridge.xsuite import bunch_from, particles_from
@@ -219,6 +220,35 @@ def test_ids_turns_and_places_stay_where_a_bunch_goes_back(particles):
     assert np.allclose(after.rvv[:10], again.rvv.numpy()[np.argsort(np.argsort(
         after.particle_id[:10]))], rtol=0, atol=ROUNDOFF)  # fmt: skip
     assert np.allclose(after.ptau[:10], pzeta * after.beta0[:10], rtol=1e-12)
+
+
+@pytest.mark.parametrize("monitors", [{}, {"m": scb.MomentsMonitor(at=0.7)}], ids=["bare", "cut"])
+def test_places_and_turns_of_losses_are_those_of_xtrack(particles, monitors):
+    names = ["d", "ap", "q", "wide", "e"]
+    elements = [
+        xt.Drift(length=1.0),
+        xt.LimitRect(min_x=-1.5e-3, max_x=1.5e-3),
+        xt.Quadrupole(length=0.5, k1=-0.2),
+        xt.LimitEllipse(a=4e-3, b=4e-3),
+        xt.Drift(length=2.0),
+    ]
+    line = xt.Line(elements=elements, element_names=names)
+    line.particle_ref = xt.Particles(mass0=particles.mass0, p0c=1.1e9)
+    sequence = scb.KickedSequence.from_line(line)
+    theirs = particles_from(bunch_from(particles))
+    theirs.px *= 0.2
+    theirs.at_turn[:] = 7
+    ours = theirs.copy()
+    for turns in (3, 2):  # who is lost stays where it was lost
+        line.track(theirs, num_turns=turns)
+        result = scb.track(sequence, bunch_from(ours), turns=turns, monitors=monitors)
+        particles_from(result, out=ours)
+        by_id = np.argsort(ours.particle_id), np.argsort(theirs.particle_id)
+        for name in ("state", "at_turn", "at_element"):
+            assert np.array_equal(getattr(ours, name)[by_id[0]], getattr(theirs, name)[by_id[1]])
+        assert np.allclose(ours.s[by_id[0]], theirs.s[by_id[1]], rtol=0, atol=1e-12)
+    assert len(set(theirs.at_turn)) > 2
+    assert set(theirs.at_element) == {0, 1, 3}
 
 
 def test_the_reference_goes_back_too(particles):
