@@ -88,16 +88,19 @@ def _values(lattice: Lattice) -> dict[str, float]:
 
 
 def _definitions(lattice: Lattice) -> list[tuple[str, str]]:
-    """Targets and expressions, each after those that it depends on."""
+    """Targets and expressions, each after those that it depends on.
+
+    Xsuite takes none without a variable (`2 * 3`): there the value stands by itself.
+    """
     text = _Text(lattice)
     fields = lattice.field_variables
     names = order_of_evaluation(lattice.expressions, lattice.expressions)
-    pairs = [(text.variable(name), text.of(lattice.expressions[name])) for name in names]
+    pairs = [(text.variable(name), lattice.expressions[name]) for name in names]
     for key, expression in lattice.field_expressions.items():
         # a field that stands for itself is written under its variable
         if not (isinstance(expression, Variable) and fields.get(expression.name) == key):
-            pairs.append((_field(*key), text.of(expression)))
-    return pairs
+            pairs.append((_field(*key), expression))
+    return [(target, text.of(tree)) for target, tree in pairs if tree.variables()]
 
 
 def _field(element: str, name: str, index: int | None) -> str:

@@ -15,6 +15,11 @@ from .element import ScBridgeSpaceCharge3D
 from .install import Place, insert_kicks
 from .xtrack import import_xtrack
 
+# What xtrack raises where a dictionary is not to its liking.
+_FAILURES = (AssertionError, AttributeError, KeyError, TypeError, ValueError)
+# Xsuite says aloud what it reads, unless told.
+_QUIET = {"Line": {"verbose": False}}
+
 
 def to_line(sequence: KickedSequence | Lattice, kicks: bool = False) -> Any:
     """Return an `xt.Line` of its own with the elements, variables and expressions of a sequence.
@@ -64,15 +69,9 @@ def built_by_xtrack(kind: Any, described: dict[str, Any], what: str) -> Any:
     """
     try:
         return kind.from_dict(described, with_progress=False, **_QUIET.get(kind.__name__, {}))
-    except (AssertionError, KeyError, TypeError, ValueError) as error:
+    except _FAILURES as error:
         name, reason = _culprit(described["elements"]) or ("the line", error)
-        raise LatticeError(
-            f"{what}: xtrack cannot build {name}: {type(reason).__name__} {reason}".rstrip()
-        ) from error
-
-
-# Xsuite says aloud what it reads, unless told.
-_QUIET = {"Line": {"verbose": False}}
+        raise LatticeError(f"{what}: xtrack cannot build {name}: {_shown(reason)}") from error
 
 
 def _culprit(elements: dict[str, Any]) -> tuple[str, Exception] | None:
@@ -82,9 +81,16 @@ def _culprit(elements: dict[str, Any]) -> tuple[str, Exception] | None:
         described = {"elements": {name: entry}, "element_names": []}
         try:
             xt.Line.from_dict(described, verbose=False, with_progress=False)
-        except (AssertionError, KeyError, TypeError, ValueError) as error:
+        except _FAILURES as error:
             return f"{entry['__class__']} {name!r}", error
     return None
+
+
+def _shown(error: Exception) -> str:
+    """Say what xtrack says; it looks classes up in a dictionary."""
+    if isinstance(error, KeyError):
+        return f"it knows no {error.args[0]}"
+    return f"{type(error).__name__} {error}".rstrip()
 
 
 def _named(line: Any, name: str) -> Any:

@@ -8,6 +8,7 @@ import xtrack as xt
 
 import sc_bridge as scb
 from sc_bridge.errors import LatticeError
+from sc_bridge.lattice import Lattice, Record
 from sc_bridge.xsuite import (
     bunch_from,
     from_line,
@@ -284,6 +285,24 @@ def test_what_xtrack_cannot_build_is_named():
     line.particle_ref = xt.Particles("proton", kinetic_energy0=160e6)
     with pytest.raises(LatticeError, match="xtrack cannot build LineSegmentMap 'arc': Assertion"):
         to_line(from_line(line))
+    cavity = Record("c", "LinacCavity", {"length": 1.0, "voltage": 1e6})
+    with pytest.raises(LatticeError, match="cannot build LinacCavity 'c': it knows no LinacCav"):
+        to_line(Lattice("here", "test", "", {"c": cavity}, ("c",), labels=("c",)))
+
+
+def test_expressions_of_numbers_alone_become_values(tmp_path, bunch):
+    path = tmp_path / "ring.madx"
+    path.write_text(
+        "beam, particle=proton, energy=1.5; n := 12; twice := 2 * 3; kq := twice / n; "
+        "q: quadrupole, l=0.5, k1:=sqrt(0.04); d: drift, l:=3*0.5; p: quadrupole, l=0.5, k1:=-kq; "
+        "cell: line=(q, d, p, d); use, sequence=cell;"
+    )
+    sequence = scb.KickedSequence(scb.read_lattice(path))
+    line = to_line(sequence)
+    assert (line["q"].k1, line["d"].length, line["twice"], line["p"].k1) == (0.2, 1.5, 6.0, -0.5)
+    line["n"] = 10
+    assert line["p"].k1 == -0.6
+    assert difference(sequence, to_line(sequence), bunch) < ROUNDOFF
 
 
 def test_a_sequence_becomes_a_line_with_its_present_values(environment, bunch):
