@@ -73,6 +73,7 @@ def install_space_charge(
         )
     source = f"install_space_charge: line {line.name or ''!r}"
     spacing = MaxSpacing(max_spacing).spacing
+    skip = (skip,) if isinstance(skip, str) else skip
     kick = ScBridgeSpaceCharge3D(0.0, grid, **settings)
     if isinstance(line.element_names, str) or line.mode == "compose":
         raise LatticeError(f"{source} is being composed: call line.end_compose() first")
@@ -131,4 +132,11 @@ def _check_cuttable(line: Any, name: str, kind: str, length: float, source: str)
         raise LatticeError(
             f"{source}: {kind} {name!r} cannot be cut by xtrack: skip={[name]!r} leaves its "
             f"{length:.6g} m without a kick"
+        )
+    whole = line.env.elements[element.parent_name] if hasattr(element, "parent_name") else element
+    if getattr(whole, "hxl", 0.0):
+        raise LatticeError(
+            f"{source}: {kind} {name!r} has hxl = {float(whole.hxl)!r}, and xtrack gives every "
+            f"slice the whole of it: skip={[name]!r} leaves it in one piece without a kick; a Bend "
+            "can be cut"
         )

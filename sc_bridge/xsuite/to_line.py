@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+import torch
+
+from sc_bridge.elements import Multipole
+from sc_bridge.elements.parts import whole_of
 from sc_bridge.errors import LatticeError
 from sc_bridge.lattice import Lattice
 from sc_bridge.present import present_lattice
@@ -114,6 +118,13 @@ def insert_own_kicks(sequence: KickedSequence | Lattice, line: Any) -> None:
             "to_line: kicks=True: the splitting has kicks of negative length, which xtrack cannot "
             "place: choose Strang()"
         )
+    for step in steps:
+        whole, _ = whole_of(step.part)
+        if isinstance(whole, Multipole) and bool((torch.as_tensor(whole.hxl) != 0).any()):
+            raise LatticeError(
+                f"to_line: kicks=True: {whole.label} has hxl, and xtrack gives every slice the "
+                "whole of it: choose a slicing rule that leaves it in one piece"
+            )
     places = [Place(step.s_start, length) for step, length in zip(steps, lengths, strict=True)]
     settings = sequence.space_charge
     kick = ScBridgeSpaceCharge3D(**{f.name: getattr(settings, f.name) for f in fields(settings)})

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import xfields as xf
 import xtrack as xt
+from live_lines import transfer_line
 
 import sc_bridge as scb
 from sc_bridge.elements.space_charge import SpaceChargeKick
@@ -46,20 +46,6 @@ def particles() -> xt.Particles:
         delta=1e-3 * rng.normal(size=200),
         weight=rng.uniform(1e8, 2e8, size=200),
     )
-
-
-def transfer_line() -> xt.Line:
-    """A transfer line, which is periodic in nothing, with a bend and faces."""
-    env = xt.Environment()
-    env.particle_ref = xt.Particles("proton", kinetic_energy0=160e6)
-    env["kq"] = 0.3
-    env.new("qf", "Quadrupole", length=0.5, k1="kq")
-    env.new("qd", "Quadrupole", length=0.5, k1="-kq")
-    env.new("b", "Bend", length=1.1, angle=0.1, edge_entry_angle=0.05, num_multipole_kicks=7)
-    env.new("d", "Drift", length=1.3)
-    env.new("m", "Marker")
-    env.new("ap", "LimitEllipse", a=0.1, b=0.1)
-    return env.new_line(name="transfer", components=["qf", "d", "m", "b", "ap", "d", "qd", "d"])
 
 
 def bunch_for(sequence: scb.KickedSequence, number: int = 300) -> scb.Bunch:
@@ -347,67 +333,3 @@ def test_a_sequence_becomes_a_line_with_its_kicks():
     again = scb.KickedSequence.from_line(line)
     assert again.n_kicks == sequence.n_kicks
     assert list(to_line(again, kicks=True).element_names) == list(line.element_names)
-
-
-# ---- what is refused -----------------------------------------------------------------------
-
-
-def test_what_is_no_line_is_refused():
-    with pytest.raises(LatticeError, match=r"Environment: must be an xtrack\.Line, such as envir"):
-        install_space_charge(xt.Environment(), 1.0)
-
-
-def test_a_line_that_is_being_composed_is_refused():
-    line = xt.Environment().new_line(compose=True)
-    line.new("d", "Drift", length=1.0)
-    with pytest.raises(LatticeError, match=r"is being composed: call line\.end_compose\(\) first"):
-        install_space_charge(line, 1.0)
-
-
-def test_a_line_without_length_is_refused():
-    with pytest.raises(LatticeError, match="no element has a length that a kick could carry"):
-        install_space_charge(xt.Line(elements=[xt.Marker()]), 1.0)
-
-
-def test_a_line_with_kicks_of_xfields_is_refused():
-    kick = xf.SpaceChargeBiGaussian(
-        length=1.0,
-        longitudinal_profile=xf.LongitudinalProfileQGaussian(number_of_particles=1e10, sigma_z=1.0),
-        sigma_x=1e-3,
-        sigma_y=1e-3,
-    )
-    line = xt.Line(elements=[xt.Drift(length=1.0), kick], element_names=["d", "frozen"])
-    with pytest.raises(LatticeError, match=r"'frozen' of class SpaceChargeBiGaussian already"):
-        install_space_charge(line, 1.0)
-
-
-def test_settings_of_kicks_are_checked_before_a_line_is_changed():
-    line = transfer_line()
-    before = list(line.element_names)
-    with pytest.raises(SpaceChargeError, match="no setting 'shap': there are length, cell_size"):
-        install_space_charge(line, 1.0, shap="tsc")
-    assert list(line.element_names) == before
-
-
-def test_what_xtrack_cannot_cut_is_refused_or_skipped():
-    line = xt.Line(
-        elements=[xt.Drift(length=1.0), xt.VariableSolenoid(length=1.0), xt.Drift(length=1.0)],
-        element_names=["d1", "coil", "d2"],
-    )
-    with pytest.raises(LatticeError, match=r"'coil' cannot be cut by xtrack: skip=\['coil'\] leav"):
-        install_space_charge(line, 1.0)
-    with pytest.raises(LatticeError, match="skip = 'coal': no element of that name"):
-        install_space_charge(line, 1.0, skip=["coal"])
-    assert len(install_space_charge(line, 1.0, skip=["coil"])) == 2
-
-
-def test_a_negative_drift_is_refused():
-    line = xt.Line(elements=[xt.Drift(length=1.0), xt.Drift(length=-0.1)])
-    with pytest.raises(LatticeError, match=r"has length -0\.1 m: xtrack cannot cut beside it"):
-        install_space_charge(line, 1.0)
-
-
-def test_a_spacing_that_makes_millions_of_kicks_is_refused():
-    line = xt.Line(elements=[xt.Drift(length=1.0)], element_names=["d"])
-    with pytest.raises(LatticeError, match="more than 50000 kicks: choose a larger spacing"):
-        install_space_charge(line, "1 nm")
