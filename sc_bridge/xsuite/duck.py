@@ -25,12 +25,16 @@ def describe_elements(line: Any, source: str) -> dict[str, Any]:
 
     An element is a dictionary with `__class__`, or has a `to_dict`, or its class and public
     attributes have the names of an Xsuite class and its fields. `particle_ref`, if there is one,
-    has mass0 [eV], q0 and p0c [eV]. Variables are not known of such lines.
+    has mass0 [eV], q0 and p0c [eV].
+
+    Variables are in `vars`, if there is one: numbers by name, or expressions as text in the
+    notation of Xsuite's files (`"-2.0 * vars['kq']"`). `expressions` says by "element.field" (or
+    "element.field[index]") which fields follow them, in the same notation.
 
     Raises
     ------
     LatticeError
-        If an element is none of that.
+        If an element or a variable is none of that.
     """
     elements = {
         str(name): _element(element, f"{source}: {name}")
@@ -40,6 +44,7 @@ def describe_elements(line: Any, source: str) -> dict[str, Any]:
         "__class__": "Line",
         "element_names": [str(name) for name in line.element_names],
         "elements": elements,
+        **_variables(line, source),
     }
     particle = getattr(line, "particle_ref", None)
     if particle is not None:
@@ -47,6 +52,23 @@ def describe_elements(line: Any, source: str) -> dict[str, Any]:
             name: _first(particle, name, source) for name in ("mass0", "q0", "p0c")
         }
     return parse_json(_json(described, source), source)
+
+
+def _variables(line: Any, source: str) -> dict[str, Any]:
+    """Return what Xsuite's dictionary holds of variables, and of what follows them."""
+    held, driven = getattr(line, "vars", {}), getattr(line, "expressions", {})
+    for name, entries in (("vars", held), ("expressions", driven)):
+        if not hasattr(entries, "items"):
+            raise LatticeError(
+                f"{source}: {name} is a {type(entries).__name__}: must be a dictionary of numbers "
+                "and text, or leave it out"
+            )
+    values = {str(name): value for name, value in held.items() if not isinstance(value, str)}
+    pairs = [[f"vars[{name!r}]", text] for name, text in held.items() if isinstance(text, str)]
+    for target, text in driven.items():
+        element, _, field = str(target).rpartition(".")
+        pairs.append([f"element_refs[{element!r}].{field}", text])
+    return {"_var_management_data": {"var_values": values}, "_var_manager": pairs}
 
 
 def _element(element: Any, place: str) -> dict[str, Any]:

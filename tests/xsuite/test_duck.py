@@ -74,6 +74,40 @@ def test_a_reference_may_have_attributes_or_be_given():
         scb.KickedSequence.from_line(line)
 
 
+def test_variables_and_expressions_are_knobs_and_pulled():
+    line = line_of()
+    line.vars = {"kq": np.float64(0.1), "twice": "2.0 * vars['kq'] + f.sin(0.0)"}
+    line.expressions = {"q.k1": "vars['twice'] + vars['kq']", "kick.knl[2]": "vars['kq']"}
+    sequence = scb.KickedSequence.from_line(line)
+    knob = sequence.knobs["kq"].requires_grad_()
+    (sequence["q"].k1 + sequence["kick"].knl[2]).backward()
+    assert knob.grad is not None
+    assert knob.grad.item() == pytest.approx(4.0)
+    line.vars["kq"], line.element_dict["q"].k1 = 0.2, 0.6
+    line.element_dict["kick"]["knl"][2] = 0.2
+    sequence.pull(line)
+    assert (knob.item(), sequence["q"].k1.item()) == pytest.approx((0.2, 0.6))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"vars": [("kq", 0.1)]}, "vars is a list: must be a dictionary of numbers and text"),
+        ({"expressions": "k"}, "expressions is a str: must be a dictionary"),
+        ({"expressions": {"q.k1": "kq * 2"}}, r"q\.k1: .* Name is not allowed: .*vars\['name'\]"),
+        ({"expressions": {"nose.k1": "1.0 * vars['kq']"}}, "nose.k1: .* there is no such element"),
+        ({"expressions": {"q.k1": "vars['kq']"}}, r"q\.k1 = 0\.3 .* but its expression"),
+        ({"vars": {"kq": object()}}, "cannot be described as JSON: object is no number"),
+    ],
+)
+def test_variables_that_mean_nothing_are_refused(fields, message):
+    line = line_of()
+    line.vars = {"kq": 0.1}
+    vars(line).update(fields)
+    with pytest.raises(scb.ScBridgeError, match=message):
+        from_line(line)
+
+
 def test_an_attribute_that_means_nothing_here_is_refused():
     odd = Drift(1.0)
     odd.radius = 0.1  # pyright: ignore[reportAttributeAccessIssue]
