@@ -133,8 +133,10 @@ def _check_cuttable(line: Any, name: str, kind: str, length: float, source: str)
             f"{source}: {kind} {name!r} cannot be cut by xtrack: skip={[name]!r} leaves its "
             f"{length:.6g} m without a kick"
         )
+    if not kind.endswith("Multipole"):  # other classes derive hxl from what is shared out
+        return
     whole = line.env.elements[element.parent_name] if hasattr(element, "parent_name") else element
-    if getattr(whole, "hxl", 0.0):
+    if whole.hxl != 0.0:
         raise LatticeError(
             f"{source}: {kind} {name!r} has hxl = {float(whole.hxl)!r}, and xtrack gives every "
             f"slice the whole of it: skip={[name]!r} leaves it in one piece without a kick; a Bend "

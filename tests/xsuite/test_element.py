@@ -229,6 +229,20 @@ def tracked_both_ways(line, spacing, turns, number=300, **options):
     return ours, bunch_from(particles), names
 
 
+def test_curved_and_thick_elements_in_xtrack_equal_the_sequence():
+    env = xt.Environment()
+    env.particle_ref = xt.Particles("proton", kinetic_energy0=160e6)
+    env.new("d", "Drift", length=0.7)
+    env.new("rb", "RBend", length_straight=1.2, angle=0.2, rbend_model="straight-body", k1=0.1)
+    env.new("m", "Multipole", length=0.5, knl=[0.01, 0.1], isthick=True)
+    env.new("s", "UniformSolenoid", length=0.6, ks=0.2, shift_x=1e-3, rot_s_rad=0.1)
+    env.new("c", "Cavity", length=0.9, voltage=1e4, frequency=1e6, phase=0.3)
+    line = env.new_line(name="line", components=["rb", "d", "m", "s", "d", "c"])
+    ours, theirs, names = tracked_both_ways(line, 0.25, turns=2)
+    assert len(names) == 20
+    assert relative_difference(theirs, ours) < PARITY
+
+
 def test_a_transfer_line_in_xtrack_equals_the_sequence():
     ours, theirs, _ = tracked_both_ways(transfer_line(), 0.6, turns=1)
     assert relative_difference(theirs, ours) < PARITY
