@@ -13,7 +13,14 @@ from sc_bridge.elements import Bunch, Reference
 from sc_bridge.elements.bunch import COORDINATES
 from sc_bridge.errors import BunchError
 
-from .arrays import array_module, check_species, reference_momentum, shared_coordinates, tensor_of
+from .arrays import (
+    array_module,
+    check_species,
+    living,
+    reference_momentum,
+    shared_coordinates,
+    tensor_of,
+)
 from .layout import lay_out
 from .xtrack import import_xtrack
 
@@ -28,7 +35,8 @@ def bunch_from(particles: Any, copy: bool = True) -> Bunch:
     Parameters
     ----------
     particles : xtrack.Particles
-        One species and one reference momentum.
+        One species and one reference momentum; those lost before an acceleration may have another,
+        to which their coordinates refer.
     copy : bool
         True copies; particles are in the order of their `particle_id`, since xtrack moves lost
         ones to the end. False gives coordinates and weights over the memory of the particles, in
@@ -46,7 +54,8 @@ def bunch_from(particles: Any, copy: bool = True) -> Bunch:
     order = _by_identity(particles) if copy else _allocated(particles)
     try:
         check_species(particles, order)
-        p0c = reference_momentum(particles, order)
+        alive = living(particles)
+        p0c = reference_momentum(particles, alive if bool(alive.any()) else order)
     except BunchError as error:
         raise BunchError(f"bunch_from: {error}") from None
     if copy:
@@ -130,15 +139,21 @@ def _new(bunch: Bunch, context: Any) -> Any:
 def _write(bunch: Bunch, particles: Any, order: Tensor) -> None:
     """Write all that a bunch says into the places `order` of particles."""
     p0c = bunch.reference.p0c.item()
-    if p0c != reference_momentum(particles, order):
-        particles.p0c[:] = p0c  # beta0 and gamma0 with it
-    values = dict(zip(COORDINATES, bunch.coordinates, strict=True))
-    delta = bunch.delta
-    values |= {"delta": delta, "rvv": bunch.rvv, "rpp": 1.0 / (1.0 + delta)}
-    values["weight"] = bunch.weight
+    alive = living(particles)
+    if bool((tensor_of(particles, "p0c")[alive] != p0c).any()):
+        module = array_module(particles._context)
+        (places,) = torch.where(alive)
+        places = places.numpy() if module is np else module.from_dlpack(places)
+        particles.p0c[places] = p0c  # beta0 and gamma0 with it
+    values = dict(zip(COORDINATES, bunch.coordinates, strict=True)) | {"weight": bunch.weight}
     for name, value in values.items():
         array = tensor_of(particles, name)
         array[order] = value.to(array.device)
+    same = tensor_of(particles, "p0c")[order] == p0c  # others were lost before an acceleration
+    delta = bunch.delta
+    for name, value in {"delta": delta, "rvv": bunch.rvv, "rpp": 1.0 / (1.0 + delta)}.items():
+        array = tensor_of(particles, name)
+        array[order[same]] = value.to(array.device)[same]
     state = tensor_of(particles, "state")
     newly_lost = order[(state[order] > 0) & ~bunch.alive.to(state.device)]
     state[newly_lost] = _LOST_ON_APERTURE

@@ -261,6 +261,27 @@ def test_the_reference_goes_back_too(particles):
     assert torch.equal(bunch_from(after).coordinates, risen.coordinates)
 
 
+def test_particles_lost_before_an_acceleration_keep_their_reference(particles):
+    elements = [
+        xt.Drift(length=1.0),
+        xt.LimitRect(min_x=-1e-3, max_x=1e-3),
+        xt.ReferenceEnergyIncrease(Delta_p0c=1e7),
+    ]
+    line = xt.Line(elements=elements, element_names=["d", "ap", "up"])
+    line.track(particles)
+    lost = particles.state[:10] == 0
+    assert 0 < lost.sum() < 10
+    before = particles.copy()
+    bunch = bunch_from(particles)
+    assert bunch.reference.p0c.item() == 1.11e9
+    after = particles_from(bunch.replace(reference=bunch.reference.replace(p0c=1.2e9)), particles)
+    assert (after.p0c[:10] == np.where(lost, 1.1e9, 1.2e9)).all()
+    assert (after.gamma0[:10][lost] == before.gamma0[:10][lost]).all()
+    for name in (*NAMES, "delta", "rvv", "rpp"):
+        assert np.array_equal(getattr(after, name)[:10][lost], getattr(before, name)[:10][lost])
+    assert torch.equal(bunch_from(after).coordinates, bunch.coordinates)
+
+
 def test_particles_of_another_number_or_species_take_no_bunch(particles, bunch):
     with pytest.raises(BunchError, match="out holds 10 particles and the bunch 8: must be as many"):
         particles_from(bunch, out=particles)
