@@ -89,9 +89,8 @@ class ResidentRise:
 
     Linux only, where the kernel keeps the highest value and can be told to forget it; `count`
     is None elsewhere. Memory that was freed before, and that the C library holds back, is
-    given to the kernel first. Set MALLOC_MMAP_THRESHOLD_=65536, MALLOC_TRIM_THRESHOLD_=65536
-    and MALLOC_TOP_PAD_=0 in the environment of the process for figures without the holes and
-    the reserve that glibc leaves in its heap.
+    given to the kernel first. Set MALLOC_MMAP_THRESHOLD_=65536 in the environment of the process
+    for figures without the holes that glibc leaves in its heap.
 
     Cost: none while it runs.
     """

@@ -251,7 +251,7 @@ def test_predicted_peak_is_the_rise_of_resident_memory():
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         cwd=ROOT,
-        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"},
+        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"},
         capture_output=True,
         text=True,
         check=True,
