@@ -12,33 +12,22 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeAlias
+from typing import Any, ClassVar, Protocol, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from . import blocks
+from . import blocks, program
 from .bunch import Bunch
 from .errors import ElementError
 from .gpu import Move, leaving
+from .moves import Moves, joined
 from .reference import Reference
-
-Number: TypeAlias = float | Tensor
-Numbers: TypeAlias = Sequence[float] | Tensor
+from .state import Number as Number
+from .state import Numbers as Numbers
+from .state import State as State
 
 _MOST = 10_000  # kicks of an integrator: each is listed
-
-
-class State(NamedTuple):
-    """The six coordinates of a bunch, each (..., n_particles)."""
-
-    x: Tensor
-    px: Tensor
-    y: Tensor
-    py: Tensor
-    zeta: Tensor
-    pzeta: Tensor
-
 
 Transport: TypeAlias = Callable[[State, Reference], State]
 
@@ -144,9 +133,52 @@ class Element(nn.Module):
         """Apply the exact inverse of `coast`."""
         return self.framed(self._pass_back_coasting, state, reference, 1.0, 0.0)
 
+    # ---- the same as rows of moves, where it is one ------------------------------------------
+
+    def entry_moves(self, like: Tensor, sign: int) -> Moves | None:
+        """Return the moves that `entry` consists of; None if it is no row of moves."""
+        return () if type(self).entry is Element.entry else None
+
+    def body_moves(self, like: Tensor, weight: float) -> Moves | None:
+        """Return the moves that `body` consists of; None if it is no row of moves.
+
+        `like` is a coordinate of the particles, as `_aligned` takes it.
+        """
+        return None
+
+    def exit_moves(self, like: Tensor, sign: int) -> Moves | None:
+        """Return the moves that `exit` consists of; None if it is no row of moves."""
+        return () if type(self).exit is Element.exit else None
+
+    def kick_moves(self, like: Tensor, weight: float) -> Moves | None:
+        """Return the moves that `kick` consists of; None if it is no row of moves."""
+        return None
+
+    def frame_moves(
+        self, like: Tensor, start: float, end: float
+    ) -> tuple[Moves | None, Moves | None]:
+        """Return the moves that `framed` puts before and after a motion."""
+        return (), ()
+
+    def moves(self, like: Tensor) -> Moves | None:
+        """Return the moves that `transport` consists of; None if it is no row of moves."""
+        before, after = self.frame_moves(like, 0.0, 1.0)
+        body = self.body_moves(like, 1.0)
+        if body is None:
+            return None
+        return joined(before, self.entry_moves(like, +1), body, self.exit_moves(like, +1), after)
+
+    def undo_moves(self, like: Tensor) -> Moves | None:
+        """Return the moves that `undo` consists of; None if it is no row of moves."""
+        before, after = self.frame_moves(like, 1.0, 0.0)
+        body = self.body_moves(like, -1.0)
+        if body is None:
+            return None
+        return joined(before, self.exit_moves(like, -1), body, self.entry_moves(like, -1), after)
+
     def move(self, coordinates: Tensor, reference: Reference) -> Tensor:
         """Apply the whole map to coordinates, (..., 6, n)."""
-        return _by_rows(self.transport, coordinates, reference)
+        return move_through((self,), coordinates, reference)
 
     def _pass_through(self, state: State, reference: Reference) -> State:
         state = self.body(self.entry(state, reference, +1), reference, 1.0)
@@ -193,7 +225,8 @@ class Element(nn.Module):
     def undo_track(self, bunch: Bunch) -> Bunch:
         """Return the bunch before this element: the exact inverse of `track`, losses aside."""
         before = self.incoming(bunch.reference)
-        return track_transport(self.undo, bunch.replace(reference=before))
+        undo = partial(move_through, (self,), backwards=True)
+        return track_map(undo, bunch.replace(reference=before))
 
     def forward(self, bunch: Bunch) -> Bunch:
         return self.track(bunch)
@@ -352,13 +385,44 @@ class Element(nn.Module):
         return ", ".join(([repr(self.name)] if self.name else []) + shown)
 
 
-def track_transport(transport: Transport, bunch: Bunch) -> Bunch:
-    """Apply a map of a state to a bunch, leaving lost particles where they are."""
-    return track_map(partial(_by_rows, transport), bunch)
+def move_through(
+    parts: Sequence[Element], coordinates: Tensor, reference: Reference, backwards: bool = False
+) -> Tensor:
+    """Apply a row of elements to coordinates, (..., 6, n), or undo it from its end.
+
+    Where there are many particles, neighbours that are rows of moves go through in one pass.
+    """
+    order = tuple(reversed(parts)) if backwards else tuple(parts)
+    if not program.takes(coordinates, reference):
+        return _by_rows(_one_after_another(order, backwards), coordinates, reference)
+    like = coordinates[..., 0, :]
+    rows = [part.undo_moves(like) if backwards else part.moves(like) for part in order]
+    for made_of_moves, group in itertools.groupby(zip(order, rows, strict=True), _is_row):
+        members, found = zip(*group, strict=True)
+        moved = None
+        if made_of_moves:
+            moved = program.run(tuple(itertools.chain(*found)), coordinates, reference)
+        if moved is None:
+            moved = _by_rows(_one_after_another(members, backwards), coordinates, reference)
+        coordinates = moved
+    return coordinates
+
+
+def _one_after_another(parts: Sequence[Element], backwards: bool) -> Transport:
+    def transport(state: State, reference: Reference) -> State:
+        for part in parts:
+            state = (part.undo if backwards else part.transport)(state, reference)
+        return state
+
+    return transport
+
+
+def _is_row(member: tuple[Element, Moves | None]) -> bool:
+    return member[1] is not None
 
 
 def track_map(move: Callable[[Tensor, Reference], Tensor], bunch: Bunch) -> Bunch:
-    """Do as `track_transport` with a map of coordinates."""
+    """Apply a map of coordinates to a bunch, leaving lost particles where they are."""
     reference = bunch.reference.over_particles(bunch.coordinates)
     if bunch.is_whole:
         return bunch.replace(coordinates=move(bunch.coordinates, reference))
@@ -368,8 +432,13 @@ def track_map(move: Callable[[Tensor, Reference], Tensor], bunch: Bunch) -> Bunc
     return bunch.replace(coordinates=torch.where(alive, moved, bunch.coordinates))
 
 
+def track_transport(transport: Transport, bunch: Bunch) -> Bunch:
+    """Do as `track_map` with a map of a state."""
+    return track_map(partial(_by_rows, transport), bunch)
+
+
 def _by_rows(transport: Transport, coordinates: Tensor, reference: Reference) -> Tensor:
-    return blocks.move(lambda c: transport(State(*c.unbind(-2)), reference), coordinates)
+    return blocks.move(lambda block: transport(State(*block.unbind(-2)), reference), coordinates)
 
 
 def transfer_matrix(

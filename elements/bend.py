@@ -9,6 +9,7 @@ from torch import Tensor
 from .base import Number, Numbers, State
 from .curved import CURVED_MODELS, CurvedMagnet, FaceFields
 from .errors import ElementError
+from .moves import Moves
 from .reference import Reference
 from .scalars import is_inactive, ratio_or_zero
 
@@ -85,6 +86,11 @@ class Bend(CurvedMagnet):
         if self.model == "exact":
             self._refuse_multipoles()
         return super().body(state, reference, weight)
+
+    def body_moves(self, like: Tensor, weight: float) -> Moves | None:
+        if self.model == "exact":
+            self._refuse_multipoles()
+        return super().body_moves(like, weight)
 
     def _refuse_multipoles(self) -> None:
         if not is_inactive(self.k1, self.k2, self.knl, self.ksl, self.knl_rel, self.ksl_rel):

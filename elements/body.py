@@ -17,15 +17,16 @@ from typing import NamedTuple
 from torch import Tensor
 
 from .base import Number, State
-from .combined import combined_function
-from .drift import exact_flight, expanded_flight
+from .combined import combined_function, focus_move
+from .drift import drift_move, exact_flight, expanded_flight
 from .energy import Energy
 from .errors import ElementError
 from .integrators import YOSHIDA_4, YOSHIDA_6, compose, integrate
-from .kicks import Kick
+from .kicks import Kick, Strengths
+from .moves import Moves, Row, appending
 from .reference import Reference
 from .scalars import is_active, known, plus, ratio_or_zero, times
-from .sector import STRAIGHT, Frame, PolarDrift, SteppedDipole, uniform_field
+from .sector import STRAIGHT, Frame, PolarDrift, SteppedDipole, sector_move, uniform_field
 
 # Xsuite aims at a kick every half thousandth of a turn, with its own rounded pi.
 _ANGLE_PER_KICK = 0.5e-3
@@ -77,10 +78,15 @@ class Field(NamedTuple):
         return isinstance(self.h, Tensor) and bool((self.h.detach().abs() < STRAIGHT).all())
 
 
+def _no_row(field: Field) -> Row | None:
+    return None
+
+
 class Split(NamedTuple):
     """How a model divides the field between drift and kick."""
 
     drift: Callable[[Field, Energy], Map]
+    row: Callable[[Field], Row | None] = _no_row
     carries_k0: bool = False
     carries_k1: bool = False
     follows_frame: bool = False
@@ -112,33 +118,57 @@ def track_body(
         Number over the whole body; 0 takes Xsuite's automatic number.
     """
     energy = Energy.of(state.pzeta, reference)
-    split = MODELS[_STRAIGHT_TWINS.get(model, model) if field.is_straight else model]
-    kick = _kick(field, split, energy)
-    is_flow = not split.inner or not is_active(field.k0)
+    split, strengths, is_flow = _split(field, model)
     number = _kick_count(field, weight, kicks)
-    if kick.is_empty and is_flow and not split.makes_path_exact:
+    if strengths.is_empty and is_flow and not split.makes_path_exact:
         return split.drift(field, energy)(state, weight)
-    if not is_flow and kick.is_planar:
+    if not is_flow and strengths.is_planar:
         return _stepped_dipole(state, energy, field, weight, split.inner, integrator, number)
     drift = split.drift(field, energy)
-    return integrate(state, drift, kick, weight, integrator, number, is_flow)
+    return integrate(state, drift, Kick(strengths, energy), weight, integrator, number, is_flow)
+
+
+def body_moves(
+    field: Field, weight: float, model: str, integrator: str, kicks: int
+) -> Moves | None:
+    """Return the moves of `track_body`; None if it is no row of moves."""
+    split, strengths, is_flow = _split(field, model)
+    drift = split.row(field)
+    if drift is None or is_active(strengths.correction):
+        return None
+    number = _kick_count(field, weight, kicks)
+    if strengths.is_empty and is_flow:
+        return drift(weight)
+    fly, kicked = appending(drift), appending(lambda share: strengths.moves(share) or ())
+    return tuple(integrate([], fly, kicked, weight, integrator, number, is_flow))
 
 
 def thin_kick(state: State, reference: Reference, field: Field, weight: float) -> State:
     """Apply a fraction `weight` of all strengths at one place."""
     energy = Energy.of(state.pzeta, reference)
-    return _kick(field, MODELS["drift-kick-drift-expanded"], energy)(state, weight)
+    return Kick(_strengths(field, MODELS["drift-kick-drift-expanded"]), energy)(state, weight)
 
 
-def _kick(field: Field, split: Split, energy: Energy) -> Kick:
+def thin_moves(field: Field, weight: float) -> Moves | None:
+    """Return the moves of `thin_kick`."""
+    return _strengths(field, MODELS["drift-kick-drift-expanded"]).moves(weight)
+
+
+def _split(field: Field, model: str) -> tuple[Split, Strengths, bool]:
+    """Return how a model splits the field, what it kicks by, and whether its drift is a flow."""
+    split = MODELS[_STRAIGHT_TWINS.get(model, model) if field.is_straight else model]
+    is_flow = not split.inner or not is_active(field.k0)
+    return split, _strengths(field, split), is_flow
+
+
+def _strengths(field: Field, split: Split) -> Strengths:
     length = field.length
     carried = (split.carries_k0, split.carries_k1)
     kicked = [
         0.0 if any(carried[n : n + 1]) else times(k, length) for n, k in enumerate(field.normal)
     ]
     k0l = times(field.k0, length) if split.couples_k0 else 0.0
-    return Kick(
-        energy,
+    return Strengths(
         _sum(kicked, field.knl),
         _sum([times(k, length) for k in field.skew], field.ksl),
         turn=0.0 if split.follows_frame else plus(times(field.h, length), field.hxl),
@@ -186,8 +216,19 @@ def _free(flight: Callable[[State, Energy, Number], State]) -> Callable[[Field, 
     return make
 
 
+def _free_row(exact: bool) -> Callable[[Field], Row]:
+    def make(field: Field) -> Row:
+        return lambda fraction: (drift_move(field.length * fraction, exact),)
+
+    return make
+
+
 def _polar(field: Field, energy: Energy) -> Map:
     return PolarDrift(energy, field.length, field.h)
+
+
+def _polar_row(field: Field) -> Row:
+    return lambda fraction: (sector_move(field.length * fraction, field.h),)
 
 
 def _matrix(field: Field, energy: Energy) -> Map:
@@ -196,6 +237,12 @@ def _matrix(field: Field, energy: Energy) -> Map:
         return combined_function(state, energy, length, field.k0, field.k1, field.h)
 
     return drift
+
+
+def _matrix_row(field: Field) -> Row | None:
+    if is_active(field.k0) or is_active(field.h):
+        return None
+    return lambda fraction: (focus_move(field.length * fraction, field.k1),)
 
 
 def _bend(field: Field, energy: Energy) -> Map:
@@ -230,6 +277,18 @@ def _stepped(scheme: tuple[float, ...]) -> Callable[[Field, Energy], Map]:
     return make
 
 
+def _stepped_row(scheme: tuple[float, ...]) -> Callable[[Field], Row]:
+    def make(field: Field) -> Row:
+        rotate = _polar_row(field)
+        if not is_active(field.k0):
+            return rotate
+        bend = Strengths((field.k0 * field.length,), ())
+        fly, kicked = appending(rotate), appending(lambda share: bend.moves(share) or ())
+        return lambda fraction: tuple(compose([], fly, kicked, fraction, scheme, 1))
+
+    return make
+
+
 def _stepped_dipole(
     state: State,
     energy: Energy,
@@ -250,14 +309,22 @@ def _stepped_dipole(
 MODELS: dict[str, Split] = {
     "bend-kick-bend": Split(_bend, carries_k0=True, follows_frame=True, couples_k0=False),
     "rot-kick-rot": Split(
-        _stepped(YOSHIDA_4), carries_k0=True, follows_frame=True, inner=YOSHIDA_4
+        _stepped(YOSHIDA_4),
+        _stepped_row(YOSHIDA_4),
+        carries_k0=True,
+        follows_frame=True,
+        inner=YOSHIDA_4,
     ),
     "rot-kick-rot-high-order": Split(
-        _stepped(YOSHIDA_6), carries_k0=True, follows_frame=True, inner=YOSHIDA_6
+        _stepped(YOSHIDA_6),
+        _stepped_row(YOSHIDA_6),
+        carries_k0=True,
+        follows_frame=True,
+        inner=YOSHIDA_6,
     ),
-    "rot-kick-rot-low-order": Split(_polar, follows_frame=True),
+    "rot-kick-rot-low-order": Split(_polar, _polar_row, follows_frame=True),
     "mat-kick-mat": Split(
-        _matrix, carries_k0=True, carries_k1=True, follows_frame=True, couples_k0=False
+        _matrix, _matrix_row, carries_k0=True, carries_k1=True, follows_frame=True, couples_k0=False
     ),
     "mat-kick-mat-exact": Split(
         _matrix,
@@ -267,8 +334,8 @@ MODELS: dict[str, Split] = {
         couples_k0=False,
         makes_path_exact=True,
     ),
-    "drift-kick-drift-exact": Split(_free(exact_flight)),
-    "drift-kick-drift-expanded": Split(_free(expanded_flight)),
+    "drift-kick-drift-exact": Split(_free(exact_flight), _free_row(exact=True)),
+    "drift-kick-drift-expanded": Split(_free(expanded_flight), _free_row(exact=False)),
 }
 # What Xsuite makes of a model where the frame does not turn.
 _STRAIGHT_TWINS = {

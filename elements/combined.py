@@ -6,6 +6,7 @@ from torch import Tensor
 
 from .base import Number, State
 from .energy import Energy
+from .moves import Kind, Move
 from .scalars import is_active, plus, times
 from .stumpff import cosine_pair, stumpff
 
@@ -41,6 +42,15 @@ def combined_function(
     excess = excess + y_excess
     zeta = zeta + length * slip - excess * total / momentum
     return State(x, xp * momentum, y, yp * momentum, zeta, pzeta)
+
+
+def focus_move(length: Number, k1: Number) -> Move:
+    """Return the quadrupole alone as a move."""
+    return Move(Kind.FOCUS, (length, k1), _quadrupole)
+
+
+def _quadrupole(state: State, energy: Energy, length: Number, k1: Number) -> State:
+    return combined_function(state, energy, length, 0.0, k1, 0.0)
 
 
 def _focused(

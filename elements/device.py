@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Literal, Unpack
 
+from torch import Tensor
+
 from .base import Number, State
-from .drift import exact_drift, expanded_drift
+from .drift import drift_move, exact_drift, expanded_drift
 from .misalignment import Alignment, Misalignable
+from .moves import Moves
 from .reference import Reference
 from .scalars import plain
 
@@ -47,3 +50,7 @@ class Device(Misalignable):
     def body(self, state: State, reference: Reference, weight: float) -> State:
         drift = exact_drift if self.model == "exact" else expanded_drift
         return drift(state, reference, plain(self._aligned("length", state.x)) * weight)
+
+    def body_moves(self, like: Tensor, weight: float) -> Moves | None:
+        length = plain(self._aligned("length", like)) * weight
+        return (drift_move(length, self.model == "exact"),)

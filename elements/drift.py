@@ -10,26 +10,26 @@ from torch import Tensor
 
 from .base import Element, Number, State
 from .energy import Energy
-from .flight import Flight, FlownRows, fly
-from .modes import is_plain_reverse
+from .moves import Kind, Move, Moves
 from .reference import Reference
 from .scalars import plain
 
 
 def expanded_drift(state: State, reference: Reference, length: Number) -> State:
     """Drift with the square root of the Hamiltonian expanded to second order in px, py."""
-    flight = _plain_flight(reference, length, exact=False)
-    if flight is not None:
-        return _fly(state, flight)
     return expanded_flight(state, Energy.of(state.pzeta, reference), length)
 
 
 def exact_drift(state: State, reference: Reference, length: Number) -> State:
     """Straight flight, exact in px, py and energy."""
-    flight = _plain_flight(reference, length, exact=True)
-    if flight is not None:
-        return _fly(state, flight)
     return exact_flight(state, Energy.of(state.pzeta, reference), length)
+
+
+def drift_move(length: Number, exact: bool) -> Move:
+    """Return either drift as a move."""
+    if exact:
+        return Move(Kind.EXACT, (length,), exact_flight)
+    return Move(Kind.EXPANDED, (length,), expanded_flight)
 
 
 def expanded_flight(state: State, energy: Energy, length: Number) -> State:
@@ -52,22 +52,6 @@ def exact_flight(state: State, energy: Energy, length: Number) -> State:
     return State(x + px * flight, px, y + py * flight, py, zeta + path * length, pzeta)
 
 
-def _fly(state: State, flight: Flight) -> State:
-    x, y, zeta = FlownRows.apply(*state, flight)
-    return state._replace(x=x, y=y, zeta=zeta)
-
-
-def _plain_flight(reference: Reference, length: Number, exact: bool) -> Flight | None:
-    """Return the numbers of a drift where only derivatives by the coordinates are asked."""
-    if isinstance(length, Tensor) or not is_plain_reverse():
-        return None
-    momentum, mass = plain(reference.p0c), plain(reference.mass0)
-    if isinstance(momentum, Tensor) or isinstance(mass, Tensor):
-        return None
-    square = (mass / momentum) ** 2
-    return Flight(length, 1.0 / (1.0 + square), square / (1.0 + square), exact)
-
-
 class _FieldFree(Element):
     """Base of drifts."""
 
@@ -82,11 +66,8 @@ class _FieldFree(Element):
         drift = exact_drift if self._is_exact else expanded_drift
         return drift(state, reference, plain(self._aligned("length", state.x)) * weight)
 
-    def move(self, coordinates: Tensor, reference: Reference) -> Tensor:
-        length = plain(self._aligned("length", coordinates))
-        flight = _plain_flight(reference, length, self._is_exact)
-        moved = None if flight is None else fly(coordinates, flight)
-        return super().move(coordinates, reference) if moved is None else moved
+    def body_moves(self, like: Tensor, weight: float) -> Moves | None:
+        return (drift_move(plain(self._aligned("length", like)) * weight, self._is_exact),)
 
 
 class Drift(_FieldFree):

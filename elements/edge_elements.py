@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, Unpack
 
+from torch import Tensor
+
 from .base import Number, Numbers, State
-from .edges import FACE_MAPS, Face
+from .edges import FACE_MAPS, FACE_MOVES, Face
 from .energy import Energy
 from .fringes import multipole_fringe
 from .misalignment import Alignment, Misalignable
+from .moves import Moves
 from .reference import Reference
 from .scalars import components, plain
 
@@ -62,14 +65,19 @@ class DipoleEdge(Misalignable):
         self._register(k=k, e1=e1, e1_fd=e1_fd, hgap=hgap, fint=fint)
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
+        face, energy = self._face(state.x), Energy.of(state.pzeta, reference)
+        return FACE_MAPS[_DIPOLE_EDGES[self.model]](state, energy, face, 1 if weight > 0 else -1)
+
+    def body_moves(self, like: Tensor, weight: float) -> Moves | None:
+        return FACE_MOVES[_DIPOLE_EDGES[self.model]](self._face(like), 1 if weight > 0 else -1)
+
+    def _face(self, like: Tensor) -> Face:
         k, e1, e1_fd, hgap, fint = (
-            plain(self._aligned(name, state.x)) for name in ("k", "e1", "e1_fd", "hgap", "fint")
+            plain(self._aligned(name, like)) for name in ("k", "e1", "e1_fd", "hgap", "fint")
         )
-        face = Face(
+        return Face(
             self.side == "exit", field=k, k0=k, angle=e1, angle_fdown=e1_fd, fint=fint, hgap=hgap
         )
-        energy = Energy.of(state.pzeta, reference)
-        return FACE_MAPS[_DIPOLE_EDGES[self.model]](state, energy, face, 1 if weight > 0 else -1)
 
 
 class MultipoleEdge(Misalignable):

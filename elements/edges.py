@@ -8,6 +8,8 @@ from typing import NamedTuple
 from .base import Number, State
 from .energy import Energy
 from .fringes import dipole_fringe, multipole_fringe
+from .kicks import Strengths
+from .moves import Moves
 from .scalars import cosine, is_active, sine, tangent
 from .wedge import quadrupole_wedge, wedge
 
@@ -60,10 +62,17 @@ def linear_dipole_edge(
     correction 2 k0 hgap fint (1 + sin^2 e)/cos e.
     """
     x, px, y, py, zeta, pzeta = state
+    in_x, in_y = _slopes(k0, angle, angle_fdown, fint, hgap)
+    return State(x, px + sign * in_x * x, y, py - sign * in_y * y, zeta, pzeta)
+
+
+def _slopes(
+    k0: Number, angle: Number, angle_fdown: Number, fint: Number, hgap: Number
+) -> tuple[Number, Number]:
+    """Return by how much a face kicks outwards over x, and inwards over y, 1/m."""
     vertical = angle + angle_fdown
     correction = 2.0 * k0 * hgap * fint * (1.0 + sine(vertical) ** 2) / cosine(vertical)
-    px = px + sign * k0 * tangent(angle) * x
-    return State(x, px, y, py - sign * k0 * tangent(vertical - correction) * y, zeta, pzeta)
+    return k0 * tangent(angle), k0 * tangent(vertical - correction)
 
 
 def linear_face(state: State, energy: Energy, face: Face, sign: int) -> State:
@@ -71,6 +80,13 @@ def linear_face(state: State, energy: Energy, face: Face, sign: int) -> State:
     return linear_dipole_edge(
         state, face.field, face.angle, face.angle_fdown, face.fint, face.hgap, sign
     )
+
+
+def linear_moves(face: Face, sign: int) -> Moves:
+    """Return `linear_face` as moves: a gradient, and what of it x sees alone."""
+    in_x, in_y = _slopes(face.field, face.angle, face.angle_fdown, face.fint, face.hgap)
+    kick = Strengths((0.0, -1.0 * in_y), (), h=1.0, k0l=in_y - in_x)
+    return kick.moves(float(sign)) or ()
 
 
 def full_face(state: State, energy: Energy, face: Face, sign: int) -> State:
@@ -97,6 +113,14 @@ FACE_MAPS: dict[str, FaceMap] = {
     "full": full_face,
     "dipole-only": dipole_face,
     "suppressed": suppressed_face,
+}
+
+# The same as moves, where they are any.
+FACE_MOVES: dict[str, Callable[[Face, int], Moves | None]] = {
+    "linear": linear_moves,
+    "full": lambda face, sign: None,
+    "dipole-only": lambda face, sign: None,
+    "suppressed": lambda face, sign: (),
 }
 
 _Part = Callable[[State, int], State]

@@ -20,6 +20,7 @@ import torch
 
 from .base import Number, State
 from .energy import Energy
+from .moves import Moves, shift, turn
 from .reference import Reference
 from .scalars import cosine, sine
 from .special import sinc
@@ -104,8 +105,7 @@ def change_frame(state: State, reference: Reference, pose: Pose) -> State:
     (sx, sy, ss), rotation = pose.shift, pose.rotation
     columns = _matrix([[rotation[i][j] for i in _AXES] for j in _AXES])
     position = (_plus(x, -1.0 * sx), _plus(y, -1.0 * sy), -1.0 * ss)
-    leaves_plane = any(map(_is_something, (ss, rotation[0][2], rotation[1][2])))
-    if not leaves_plane:
+    if not _leaves_plane(pose):
         new_x, new_y = (_dot(columns[j][:2], position[:2]) for j in (0, 1))
         new_px, new_py = (_dot(columns[j][:2], (px, py)) for j in (0, 1))
         return _state(new_x, new_px, new_y, new_py, zeta, pzeta)
@@ -122,6 +122,24 @@ def change_frame(state: State, reference: Reference, pose: Pose) -> State:
         zeta - energy.total * flight,
         pzeta,
     )
+
+
+def frame_moves(pose: Pose) -> Moves | None:
+    """Return `change_frame` as moves; None where a particle has to fly to the new plane."""
+    if _leaves_plane(pose):
+        return None
+    (dx, dy, _), rotation = pose.shift, pose.rotation
+    moves: Moves = ()
+    if _is_something(dx) or _is_something(dy):
+        moves = (shift(-1.0 * dx, -1.0 * dy, 0.0),)
+    if _is_something(rotation[1][0]):
+        moves = (*moves, turn(rotation[0][0], rotation[1][0]))
+    return moves
+
+
+def _leaves_plane(pose: Pose) -> bool:
+    out_of_plane = (pose.shift[2], pose.rotation[0][2], pose.rotation[1][2])
+    return any(map(_is_something, out_of_plane))
 
 
 def _state(*coordinates: Number) -> State:

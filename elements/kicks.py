@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import zip_longest
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .base import Number, State
 from .energy import Energy
+from .moves import Kind, Move, Moves
 from .scalars import is_active, minus, plus, times
 
 
@@ -46,12 +49,11 @@ def multipole_kick(state: State, normal: Sequence[Number], skew: Sequence[Number
     return state._replace(px=minus(state.px, real), py=plus(state.py, imaginary))
 
 
-class Kick:
-    """The part of a magnet's body that is no drift, as a function of a fraction of it.
+class Strengths(NamedTuple):
+    """All that a kick kicks by.
 
     Parameters
     ----------
-    energy : Energy
     normal, skew : sequence of float or Tensor, m^-n
         Strengths to kick by, integrated over the whole body.
     turn : float or Tensor, rad
@@ -69,25 +71,23 @@ class Kick:
     MAD-8 Physics Methods Manual, eq. 5.15, by Hamilton's equations.
     """
 
-    def __init__(
-        self,
-        energy: Energy,
-        normal: Sequence[Number],
-        skew: Sequence[Number],
-        turn: Number = 0.0,
-        h: Number = 0.0,
-        k0l: Number = 0.0,
-        k1l: Number = 0.0,
-        correction: Number = 0.0,
-    ) -> None:
-        self.energy = energy
-        self.normal, self.skew = normal, skew
-        self.turn, self.h, self.k0l, self.k1l = turn, h, k0l, k1l
-        self.correction = correction
-        self.is_curved = is_active(h) and (is_active(k0l) or is_active(k1l))
-        self.is_empty = not (
-            is_active(turn) or self.is_curved or any(map(is_active, (*normal, *skew)))
-        )
+    normal: Sequence[Number]
+    skew: Sequence[Number]
+    turn: Number = 0.0
+    h: Number = 0.0
+    k0l: Number = 0.0
+    k1l: Number = 0.0
+    correction: Number = 0.0
+
+    @property
+    def is_curved(self) -> bool:
+        return is_active(self.h) and (is_active(self.k0l) or is_active(self.k1l))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is kicked by, a correction of the path aside."""
+        strengths = (self.turn, *self.normal, *self.skew)
+        return not (self.is_curved or any(map(is_active, strengths)))
 
     @property
     def is_planar(self) -> bool:
@@ -95,36 +95,81 @@ class Kick:
         strengths = (*self.normal, *self.skew, self.turn, self.k1l, self.correction)
         return not any(map(is_active, strengths))
 
+    @property
+    def coupling(self) -> tuple[Number, Number]:
+        """Field and gradient that the curvature makes one order higher, 1/m, 1/m^2."""
+        return (self.h * self.k0l, self.h * self.k1l) if self.is_curved else (0.0, 0.0)
+
+    def moves(self, fraction: float) -> Moves | None:
+        """Return a fraction of the kick as moves; None if it corrects the path."""
+        if is_active(self.correction):
+            return None
+        if self.is_empty:
+            return ()
+        numbers: list[Number] = [k * fraction for k in (self.turn, *self.coupling)]
+        for n, (a, b) in enumerate(zip_longest(self.normal, self.skew, fillvalue=0.0)):
+            share = fraction / math.factorial(n)
+            numbers += [a * share, b * share]
+        return (Move(Kind.KICK, tuple(numbers), _kick_by),)
+
+
+def _kick_by(
+    state: State,
+    energy: Energy,
+    turn: Number,
+    field: Number,
+    gradient: Number,
+    *strengths: Number,
+) -> State:
+    """Kick by numbers in the order of the move."""
+    factorials = [float(math.factorial(n)) for n in range(len(strengths) // 2)]
+    normal, skew = (
+        [k * factor for k, factor in zip(strengths[first::2], factorials, strict=True)]
+        for first in (0, 1)
+    )
+    return _kick_and_turn(multipole_kick(state, normal, skew), energy, turn, field, gradient)
+
+
+def _kick_and_turn(
+    state: State, energy: Energy, turn: Number, field: Number, gradient: Number
+) -> State:
+    """Turn the frame, and kick by what its curvature makes of field and gradient."""
+    x, px, y, py, zeta, pzeta = state
+    if is_active(turn):
+        px = px + turn * energy.momentum
+        zeta = zeta - turn * x * energy.total / energy.momentum
+    if is_active(field) or is_active(gradient):
+        px = px - field * x - gradient * (x * x - 0.5 * y * y)
+        py = py + gradient * x * y
+    return State(x, px, y, py, zeta, pzeta)
+
+
+class Kick:
+    """The part of a magnet's body that is no drift, as a function of a fraction of it."""
+
+    def __init__(self, strengths: Strengths, energy: Energy) -> None:
+        self.strengths, self.energy = strengths, energy
+        self.is_empty = strengths.is_empty
+        self.is_corrected = is_active(strengths.correction)
+        self.others = (strengths.turn, *strengths.coupling)
+
     def __call__(self, state: State, fraction: float) -> State:
-        corrected = is_active(self.correction)
-        if corrected:
+        if self.is_corrected:
             state = self._correct_path(state, 0.5 * fraction)
         if not self.is_empty:
-            state = self._kick(state, fraction)
-        return self._correct_path(state, 0.5 * fraction) if corrected else state
-
-    def _kick(self, state: State, fraction: float) -> State:
-        x, y = state.x, state.y
-        state = multipole_kick(
-            state, [k * fraction for k in self.normal], [k * fraction for k in self.skew]
-        )
-        px, py, zeta = state.px, state.py, state.zeta
-        if is_active(self.turn):
-            momentum, total, _ = self.energy
-            turn = self.turn * fraction
-            px = px + turn * momentum
-            zeta = zeta - turn * x * total / momentum
-        if self.is_curved:
-            k0, k1 = self.h * self.k0l * fraction, self.h * self.k1l * fraction
-            px = px - k0 * x - k1 * (x * x - 0.5 * y * y)
-            py = py + k1 * x * y
-        return State(x, px, y, py, zeta, state.pzeta)
+            normal, skew = (
+                [k * fraction for k in part]
+                for part in (self.strengths.normal, self.strengths.skew)
+            )
+            state = multipole_kick(state, normal, skew)
+            state = _kick_and_turn(state, self.energy, *(k * fraction for k in self.others))
+        return self._correct_path(state, 0.5 * fraction) if self.is_corrected else state
 
     def _correct_path(self, state: State, fraction: float) -> State:
         """Add what an exact drift has and an expanded one leaves out."""
         x, px, y, py, zeta, pzeta = state
         momentum, total, _ = self.energy
-        length = self.correction * fraction
+        length = self.strengths.correction * fraction
         square = px * px + py * py
         pz = torch.sqrt(momentum * momentum - square)
         # 1/pz - 1/momentum, without its cancellation

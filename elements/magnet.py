@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Unpack
 
 from torch import Tensor
 
 from .base import Number, Numbers, State
-from .body import ALIASES, Field, thin_kick, track_body
-from .edges import FACE_MAPS, Face
+from .body import ALIASES, Field, body_moves, thin_kick, thin_moves, track_body
+from .edges import FACE_MAPS, FACE_MOVES, Face
 from .energy import Energy
 from .errors import ElementError
 from .integrators import INTEGRATORS
 from .misalignment import Alignment, Misalignable
+from .moves import Moves
 from .reference import Reference
 from .scalars import components, is_active, plain, plus, ratio_or_zero, times
 
@@ -82,22 +85,45 @@ class MagnetBase(Misalignable):
         return self._apply_face(state, reference, "exit", sign)
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
+        with self._named():
+            field = self._field(state.x)
+            return track_body(state, reference, field, weight, *self._scheme)
+
+    def body_moves(self, like: Tensor, weight: float) -> Moves | None:
+        with self._named():
+            return body_moves(self._field(like), weight, *self._scheme)
+
+    @property
+    def _scheme(self) -> tuple[str, str, int]:
+        """Model, integrator, and number of kicks."""
         model = self._default_model if self.model == "adaptive" else self.model
+        integrator = self._default_integrator if self.integrator == "adaptive" else self.integrator
+        return ALIASES.get(model, model), integrator, self.num_multipole_kicks
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Add the name of the element to what its body refuses."""
         try:
-            return track_body(
-                state,
-                reference,
-                self._field(state.x),
-                weight,
-                ALIASES.get(model, model),
-                self._default_integrator if self.integrator == "adaptive" else self.integrator,
-                self.num_multipole_kicks,
-            )
+            yield
         except ElementError as error:
             raise ElementError(f"{self.label}: {error}") from None
 
     def kick(self, state: State, reference: Reference, weight: float) -> State:
         return thin_kick(state, reference, self._field(state.x), weight)
+
+    def kick_moves(self, like: Tensor, weight: float) -> Moves | None:
+        return thin_moves(self._field(like), weight)
+
+    def entry_moves(self, like: Tensor, sign: int) -> Moves | None:
+        return self._face_moves(like, "entry", sign)
+
+    def exit_moves(self, like: Tensor, sign: int) -> Moves | None:
+        return self._face_moves(like, "exit", sign)
+
+    def _face_moves(self, like: Tensor, side: str, sign: int) -> Moves | None:
+        if not getattr(self, f"edge_{side}_active"):
+            return ()
+        return FACE_MOVES[self._face_model(side)](self._face(side, like), sign)
 
     def _number(self, name: str, like: Tensor) -> Number:
         """Return a field ready for a map: 0 where the class has none of this name."""

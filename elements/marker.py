@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from .base import Element, State
+from .moves import Moves
 from .reference import Reference
 
 
@@ -11,3 +14,6 @@ class Marker(Element):
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
         return state
+
+    def body_moves(self, like: Tensor, weight: float) -> Moves | None:
+        return ()

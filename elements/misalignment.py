@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from .base import Element, Number, State, Transport
-from .frames import Pose, about_s, about_x, about_y, along_arc, change_frame
+from .frames import Pose, about_s, about_x, about_y, along_arc, change_frame, frame_moves
+from .moves import Moves
 from .reference import Reference
 from .scalars import is_active, plain
 
@@ -105,6 +106,13 @@ class Misalignable(Element):
         state = change_frame(state, first, self._pose(start, state.x))
         state = motion(state, reference)
         return change_frame(state, last, self._pose(end, state.x).inverse())
+
+    def frame_moves(
+        self, like: Tensor, start: float, end: float
+    ) -> tuple[Moves | None, Moves | None]:
+        if not self._is_misaligned():
+            return (), ()
+        return frame_moves(self._pose(start, like)), frame_moves(self._pose(end, like).inverse())
 
     def is_turned(self) -> bool:
         """Whether it is turned other than with the reference orbit."""

@@ -10,6 +10,7 @@ from .base import Number, Numbers, State
 from .errors import ElementError
 from .magnet import MagnetBase
 from .misalignment import Alignment
+from .moves import Moves
 from .reference import Reference
 
 
@@ -95,3 +96,6 @@ class Multipole(MagnetBase):
         if self.isthick:
             return super().body(state, reference, weight)
         return self.kick(state, reference, weight)
+
+    def body_moves(self, like: Tensor, weight: float) -> Moves | None:
+        return super().body_moves(like, weight) if self.isthick else self.kick_moves(like, weight)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .base import Element, State, Transport
 from .bunch import Bunch
+from .moves import Moves
 from .reference import Reference
 
 
@@ -102,6 +103,18 @@ class Slice(Part):
         first, last = (self.offset + self.weight * place for place in (start, end))
         return self.parent.framed(motion, state, reference, first, last, behind)
 
+    def body_moves(self, like: Tensor, weight: float) -> Moves | None:
+        return self.parent.body_moves(like, self.weight * weight)
+
+    def kick_moves(self, like: Tensor, weight: float) -> Moves | None:
+        return self.parent.kick_moves(like, self.weight * weight)
+
+    def frame_moves(
+        self, like: Tensor, start: float, end: float
+    ) -> tuple[Moves | None, Moves | None]:
+        first, last = (self.offset + self.weight * place for place in (start, end))
+        return self.parent.frame_moves(like, first, last)
+
     def behind(self, reference: Reference, like: Tensor, weight: float = 1.0) -> Reference:
         return self.parent.behind(reference, like, self.weight * weight)
 
@@ -146,8 +159,20 @@ class Edge(Part):
         end: float,
         behind: Reference | None = None,
     ) -> State:
-        place = 0.0 if self.side == "entry" else 1.0
-        return self.parent.framed(motion, state, reference, place, place)
+        return self.parent.framed(motion, state, reference, self._place, self._place)
+
+    def body_moves(self, like: Tensor, weight: float) -> Moves | None:
+        face = self.parent.entry_moves if self.side == "entry" else self.parent.exit_moves
+        return face(like, +1 if weight > 0 else -1)
+
+    def frame_moves(
+        self, like: Tensor, start: float, end: float
+    ) -> tuple[Moves | None, Moves | None]:
+        return self.parent.frame_moves(like, self._place, self._place)
+
+    @property
+    def _place(self) -> float:
+        return 0.0 if self.side == "entry" else 1.0
 
     def extra_repr(self) -> str:
         return f"side={self.side}"
@@ -167,6 +192,12 @@ class Inverse(Part):
 
     def undo(self, state: State, reference: Reference) -> State:
         return self.parent.transport(state, self.parent.in_front(reference, state.x))
+
+    def moves(self, like: Tensor) -> Moves | None:
+        return self.parent.undo_moves(like)
+
+    def undo_moves(self, like: Tensor) -> Moves | None:
+        return self.parent.moves(like)
 
     def coast(self, state: State, reference: Reference) -> State:
         return self.parent.undo_coast(state, reference)

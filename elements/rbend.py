@@ -9,9 +9,10 @@ from torch import Tensor
 
 from .base import Number, Numbers, State
 from .curved import CurvedMagnet, FaceFields
-from .drift import exact_drift
+from .drift import drift_move, exact_drift
 from .edges import Face
 from .energy import Energy
+from .moves import Moves, joined, shift
 from .reference import Reference
 from .scalars import cosine, is_active, known, ratio_or_zero, root, sine, tangent
 from .special import sinc
@@ -108,12 +109,13 @@ class RBend(CurvedMagnet):
         return torch.as_tensor(_curvature(self.length_straight, self.angle, tilt))
 
     @property
-    def _is_straight(self) -> bool:
+    def is_straight(self) -> bool:
+        """Whether the body is straight."""
         return self.rbend_model == "straight-body"
 
     def _geometry(self, like: Tensor) -> tuple[Number, Number]:
         straight, angle, tilt = self._numbers(like)
-        if self._is_straight:
+        if self.is_straight:
             return straight, 0.0
         return _arc(straight, angle, tilt), _curvature(straight, angle, tilt)
 
@@ -128,35 +130,52 @@ class RBend(CurvedMagnet):
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
         state = super().body(state, reference, weight)
-        if not self._is_straight:
+        if not self.is_straight:
             return state
-        straight, angle, tilt = self._numbers(state.x)
-        detour = _arc(straight, angle, tilt) - straight
-        return state._replace(zeta=state.zeta + detour * weight)
+        return state._replace(zeta=state.zeta + self._detour(state.x) * weight)
+
+    def body_moves(self, like: Tensor, weight: float) -> Moves | None:
+        moves = super().body_moves(like, weight)
+        return joined(moves, self._late(like, weight)) if self.is_straight else moves
 
     def fly_straight(self, state: State, reference: Reference, weight: float) -> State:
         """Fly along a fraction of a straight body as if there were no field."""
-        straight, angle, tilt = self._numbers(state.x)
-        state = exact_drift(state, reference, straight * weight)
-        detour = _arc(straight, angle, tilt) - straight
-        return state._replace(zeta=state.zeta + detour * weight)
+        state = exact_drift(state, reference, self._numbers(state.x)[0] * weight)
+        return state._replace(zeta=state.zeta + self._detour(state.x) * weight)
+
+    def straight_moves(self, like: Tensor, weight: float) -> Moves:
+        """Return the moves of `fly_straight`."""
+        flight = drift_move(self._numbers(like)[0] * weight, exact=True)
+        return (flight, *self._late(like, weight))
+
+    def _late(self, like: Tensor, weight: float) -> Moves:
+        return (shift(0.0, 0.0, self._detour(like) * weight),)
+
+    def _detour(self, like: Tensor) -> Number:
+        """Length of the reference orbit beyond that of a straight body, m."""
+        straight, angle, tilt = self._numbers(like)
+        return _arc(straight, angle, tilt) - straight
 
     def _face(self, side: str, like: Tensor) -> Face:
         face = super()._face(side, like)
         _, angle, tilt = self._numbers(like)
         turn = 0.5 * (angle + tilt) if face.is_exit else 0.5 * (angle - tilt)
-        if self._is_straight:
+        if self.is_straight:
             return face._replace(angle_fdown=face.angle_fdown + turn)
         return face._replace(angle=face.angle + turn)
 
     def _apply_face(self, state: State, reference: Reference, side: str, sign: int) -> State:
-        if not (self._is_straight and getattr(self, f"edge_{side}_active")):
+        if not (self.is_straight and getattr(self, f"edge_{side}_active")):
             return super()._apply_face(state, reference, side, sign)
         outside_first = (side == "entry") == (sign > 0)
         if outside_first:
             state = self._cross(state, reference, side, sign)
         state = super()._apply_face(state, reference, side, sign)
         return state if outside_first else self._cross(state, reference, side, sign)
+
+    def _face_moves(self, like: Tensor, side: str, sign: int) -> Moves | None:
+        crosses = self.is_straight and getattr(self, f"edge_{side}_active")
+        return None if crosses else super()._face_moves(like, side, sign)
 
     def _cross(self, state: State, reference: Reference, side: str, sign: int) -> State:
         """Turn from the reference orbit onto the axis of the body at entry, and back at exit."""

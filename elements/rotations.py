@@ -8,7 +8,8 @@ from torch import Tensor
 
 from .base import Element, Number, State
 from .errors import ElementError
-from .frames import Pose, about_s, about_x, about_y, change_frame
+from .frames import Pose, about_s, about_x, about_y, change_frame, frame_moves
+from .moves import Moves
 from .reference import Reference
 from .scalars import is_active, plain
 
@@ -28,6 +29,10 @@ class FrameChange(Element):
     def body(self, state: State, reference: Reference, weight: float) -> State:
         pose = self.pose(state.x)
         return change_frame(state, reference, pose if weight > 0 else pose.inverse())
+
+    def body_moves(self, like: Tensor, weight: float) -> Moves | None:
+        pose = self.pose(like)
+        return frame_moves(pose if weight > 0 else pose.inverse())
 
 
 class Rotation(FrameChange):

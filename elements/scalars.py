@@ -13,7 +13,7 @@ from torch import Tensor
 from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.autograd.forward_ad import unpack_dual
 
-from .base import Number
+from .state import Number
 
 
 def plain(value: Tensor) -> Number:

@@ -19,6 +19,7 @@ from torch import Tensor
 from .base import Number, State
 from .energy import Energy
 from .integrators import compose
+from .moves import Kind, Move
 from .scalars import cosine, known, sine
 from .special import arcsine_ratio, sinc
 
@@ -114,6 +115,17 @@ def free_flight(state: State, energy: Energy, frame: Frame, length: Number) -> S
         state.zeta + length * slip - total * (flight - length / momentum),
         state.pzeta,
     )
+
+
+def sector_move(length: Number, h: Number) -> Move:
+    """Return the free flight through a piece of sector as a move."""
+    frame = Frame.of(length, h)
+    return Move(Kind.SECTOR, (*frame[:4], length), _fly_across)
+
+
+def _fly_across(state: State, energy: Energy, *numbers: Number) -> State:
+    *frame, length = numbers
+    return free_flight(state, energy, Frame(*frame, h=0.0), length)
 
 
 class PolarDrift:

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from .base import Element, Number, State
 from .frames import Pose
+from .moves import Moves, shift
 from .reference import Reference
 from .rotations import FrameChange
 from .scalars import plain
@@ -66,8 +67,11 @@ class TimeDelay(Element):
         self._register(shift_zeta=shift_zeta)
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
-        shift = plain(self._aligned("shift_zeta", state.x))
-        return state._replace(zeta=state.zeta - shift * weight)
+        delay = plain(self._aligned("shift_zeta", state.x))
+        return state._replace(zeta=state.zeta - delay * weight)
+
+    def body_moves(self, like: Tensor, weight: float) -> Moves | None:
+        return (shift(0.0, 0.0, plain(self._aligned("shift_zeta", like)) * -weight),)
 
 
 class ZetaShift(Element):
@@ -85,5 +89,8 @@ class ZetaShift(Element):
         self._register(dzeta=dzeta)
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
-        shift = plain(self._aligned("dzeta", state.x))
-        return state._replace(zeta=state.zeta - shift * weight)
+        delay = plain(self._aligned("dzeta", state.x))
+        return state._replace(zeta=state.zeta - delay * weight)
+
+    def body_moves(self, like: Tensor, weight: float) -> Moves | None:
+        return (shift(0.0, 0.0, plain(self._aligned("dzeta", like)) * -weight),)

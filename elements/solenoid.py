@@ -15,8 +15,9 @@ from .energy import Energy
 from .errors import ElementError
 from .frames import Pose, about_x, about_y, change_frame
 from .integrators import INTEGRATORS, integrate
-from .kicks import multipole_kick
+from .kicks import Strengths, multipole_kick
 from .misalignment import Alignment, Misalignable
+from .moves import Kind, Move, Moves, appending, shift
 from .reference import Reference
 from .scalars import components, is_active, known, plain
 from .special import cosine_and_sine
@@ -64,6 +65,15 @@ def solenoid_flight(state: State, energy: Energy, length: Number, ks: Number) ->
         zeta + path * length,
         pzeta,
     )
+
+
+def solenoid_move(length: Number, ks: Number) -> Move:
+    """Return the same as a move."""
+    return Move(Kind.SOLENOID, (length, 0.5 * ks), _turned_and_focused)
+
+
+def _turned_and_focused(state: State, energy: Energy, length: Number, half: Number) -> State:
+    return solenoid_flight(state, energy, length, 2.0 * half)
 
 
 def _rotation(flight: Tensor, half: Number, length: Number) -> tuple[Tensor, Tensor, Tensor]:
@@ -118,9 +128,29 @@ class _SolenoidBase(Misalignable):
 
         if not any(map(is_active, (*knl, *ksl))):
             return drift(state, weight)
+        return integrate(state, drift, kick, weight, *self._integration(weight), is_flow=True)
+
+    def _moves(self, like: Tensor, weight: float, ks: Number) -> Moves | None:
+        """Return the moves of `_track_body`."""
+        length, x0, y0 = (plain(self._aligned(n, like)) for n in ("length", "x0", "y0"))
+        knl, ksl = (components(self._aligned(name, like)) for name in ("knl", "ksl"))
+        kick = Strengths(knl, ksl)
+
+        def drift(fraction: float) -> Moves:
+            there = (solenoid_move(length * fraction, ks),)
+            if not (is_active(x0) or is_active(y0)):
+                return there
+            return (shift(-1.0 * x0, -1.0 * y0, 0.0), *there, shift(x0, y0, 0.0))
+
+        if kick.is_empty:
+            return drift(weight)
+        fly, kicked = appending(drift), appending(lambda share: kick.moves(share) or ())
+        return tuple(integrate([], fly, kicked, weight, *self._integration(weight), is_flow=True))
+
+    def _integration(self, weight: float) -> tuple[str, int]:
+        """Return the integrator and the number of kicks in a fraction of the body."""
         integrator = "uniform" if self.integrator == "adaptive" else self.integrator
-        kicks = max(1, math.ceil(self.num_multipole_kicks * abs(weight)))
-        return integrate(state, drift, kick, weight, integrator, kicks, is_flow=True)
+        return integrator, max(1, math.ceil(self.num_multipole_kicks * abs(weight)))
 
 
 class UniformSolenoid(_SolenoidBase):
@@ -175,6 +205,9 @@ class UniformSolenoid(_SolenoidBase):
         ks = plain(self._aligned("ks", state.x))
         return self._track_body(state, reference, weight, ks)
 
+    def body_moves(self, like: Tensor, weight: float) -> Moves | None:
+        return self._moves(like, weight, plain(self._aligned("ks", like)))
+
 
 class VariableSolenoid(_SolenoidBase):
     """Solenoid whose field changes linearly from entry to exit, taken at its mean.
@@ -221,6 +254,10 @@ class VariableSolenoid(_SolenoidBase):
     def body(self, state: State, reference: Reference, weight: float) -> State:
         first, last = components(self._aligned("ks_profile", state.x))
         return self._track_body(state, reference, weight, 0.5 * (first + last))
+
+    def body_moves(self, like: Tensor, weight: float) -> Moves | None:
+        first, last = components(self._aligned("ks_profile", like))
+        return self._moves(like, weight, 0.5 * (first + last))
 
 
 class Solenoid(Misalignable):

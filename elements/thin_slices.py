@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .base import Element, State, Transport
-from .drift import expanded_drift
+from .base import Element, Number, State, Transport
+from .drift import drift_move, expanded_drift
 from .errors import ElementError
 from .misalignment import Misalignable, over_particles
+from .moves import Moves
 from .parts import Part, slice_kind
 from .rbend import RBend
 from .reference import Reference
@@ -70,10 +71,21 @@ class ThinSlice(Part):
         end: float,
         behind: Reference | None = None,
     ) -> State:
+        first, last = self._places(start, end)
+        return self.parent.framed(motion, state, reference, first, last, behind)
+
+    def body_moves(self, like: Tensor, weight: float) -> Moves | None:
+        return self.parent.kick_moves(like, self.weight * weight)
+
+    def frame_moves(
+        self, like: Tensor, start: float, end: float
+    ) -> tuple[Moves | None, Moves | None]:
+        return self.parent.frame_moves(like, *self._places(start, end))
+
+    def _places(self, start: float, end: float) -> tuple[float, float]:
         # the frame of a curved parent turns in the kick by the angle of the slice
         span = self.weight if self._is_curved() else 0.0
-        first, last = (self.offset + span * place for place in (start, end))
-        return self.parent.framed(motion, state, reference, first, last, behind)
+        return self.offset + span * start, self.offset + span * end
 
     def _is_curved(self) -> bool:
         parent = self.parent
@@ -123,11 +135,18 @@ class DriftSlice(Part):
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
         weight = self.weight * weight
-        if isinstance(self.parent, RBend) and self.parent.rbend_model == "straight-body":
+        if isinstance(self.parent, RBend) and self.parent.is_straight:
             return self.parent.fly_straight(state, reference, weight)
-        return expanded_drift(
-            state, reference, over_particles(self.parent.length, state.x) * weight
-        )
+        return expanded_drift(state, reference, self._length_over(state.x) * weight)
+
+    def body_moves(self, like: Tensor, weight: float) -> Moves | None:
+        weight = self.weight * weight
+        if isinstance(self.parent, RBend) and self.parent.is_straight:
+            return self.parent.straight_moves(like, weight)
+        return (drift_move(self._length_over(like) * weight, exact=False),)
+
+    def _length_over(self, like: Tensor) -> Number:
+        return over_particles(self.parent.length, like)
 
     def extra_repr(self) -> str:
         return f"weight={self.weight:g}"

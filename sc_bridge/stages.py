@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
 from itertools import groupby
 from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
-from sc_bridge.elements import Aperture, Bunch, Element, Reference, State
+from sc_bridge.elements import Aperture, Bunch, Element
 from sc_bridge.elements.apertures import keep_inside
-from sc_bridge.elements.base import track_transport
+from sc_bridge.elements.base import move_through, track_map
 from sc_bridge.elements.bunch import remember_whole
 
 from .slicing import length_of
@@ -100,17 +100,10 @@ class Maps:
     parts: tuple[Element, ...]
 
     def apply(self, bunch: Bunch, passage: Passage) -> Bunch:
-        return track_transport(self._transport, bunch)
+        return track_map(partial(move_through, self.parts), bunch)
 
     def undo(self, bunch: Bunch, passage: Passage) -> Bunch:
-        return track_transport(self._undo, bunch)
-
-    def _transport(self, state: State, reference: Reference) -> State:
-        return reduce(lambda state, part: part.transport(state, reference), self.parts, state)
-
-    def _undo(self, state: State, reference: Reference) -> State:
-        backwards = reversed(self.parts)
-        return reduce(lambda state, part: part.undo(state, reference), backwards, state)
+        return track_map(partial(move_through, self.parts, backwards=True), bunch)
 
 
 @dataclass(frozen=True, slots=True)

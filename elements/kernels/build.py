@@ -21,7 +21,7 @@ REALS = {"float32": "float", "float64": "double"}
 SHAPES = {"cic": 2, "tsc": 3}  # nodes that a particle touches along each axis
 SOURCE = Path(__file__).with_name("particle_mesh.c")  # for every shape and precision
 SPECTRUM = Path(__file__).with_name("spectrum.c")  # for every precision
-FLIGHT = Path(__file__).with_name("flight.c")  # for every precision
+PROGRAM = ("state.c", "flights.c", "focusing.c", "kicks.c", "program.c")  # joined, as SPECTRUM
 PRELUDE = """
 #include <math.h>
 #include <stdint.h>
@@ -39,6 +39,23 @@ static inline double root_float64(double square) { return sqrt(square); }
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
+#ifdef __AVX__
+#include <immintrin.h>
+#endif
+/* Copy without reading what is overwritten, and without keeping it in the caches. */
+static void stream_past_caches(void *to, const void *from, int64_t n) {
+#ifdef __AVX__
+  const int64_t ahead = -(intptr_t)to & 31, first = ahead < n ? ahead : n;
+  memcpy(to, from, first);
+  int64_t i = first;
+  for (; i + 32 <= n; i += 32)
+    _mm256_stream_si256((__m256i *)((char *)to + i),
+                        _mm256_loadu_si256((const __m256i *)((const char *)from + i)));
+  memcpy((char *)to + i, (const char *)from + i, n - i);
+#else
+  memcpy(to, from, n);
+#endif
+}
 /* Ask for large pages before fresh memory is touched: faults on small ones cost more than
    all arithmetic on the particles. */
 void advise_large_pages(uint8_t *start, int64_t n) {
@@ -93,23 +110,25 @@ SPECTRAL: Signatures = {
         "spectrum:REAL* octant:REAL* nodes:int64* first:int64 rows:int64 threads:int64",
     ),
 }
-FLIGHTS: Signatures = {
-    "drift": (
+PROGRAMS: Signatures = {
+    "program": (
         None,
-        "rows:int64* to:int64* numbers:float64* exact:int64 n:int64 batch:int64 step:int64 "
-        "threads:int64",
+        "coordinates:REAL* moved:REAL* codes:int64* n_codes:int64 numbers:float64* size:int64 "
+        "n:int64 batch:int64 streams:int64 threads:int64",
     ),
-    "drift_gradient": (
+    "program_gradient": (
         None,
-        "rows:int64* upstream:int64* to:int64* numbers:float64* exact:int64 n:int64 batch:int64 "
-        "step:int64 threads:int64",
+        "coordinates:REAL* upstream:REAL* result:REAL* codes:int64* n_codes:int64 "
+        "numbers:float64* n_numbers:int64 sums:float64* tape:REAL* size:int64 n:int64 "
+        "batch:int64 streams:int64 threads:int64",
     ),
 }
 
 
 def source() -> str:
     """The text of every shape and precision."""
-    mesh, others = SOURCE.read_text(), (SPECTRUM.read_text(), FLIGHT.read_text())
+    mesh, program = SOURCE.read_text(), "".join(SOURCE.with_name(n).read_text() for n in PROGRAM)
+    others = (SPECTRUM.read_text(), program)
     parts = [PRELUDE, *(_of_precision(text, real, real) for text, real in product(others, REALS))]
     for (shape, touched), real in product(SHAPES.items(), REALS):
         body = _of_precision(mesh, real, f"{shape}_{real}")
@@ -127,7 +146,7 @@ def module_name() -> str:
         source(),
         PARTICLE_MESH,
         SPECTRAL,
-        FLIGHTS,
+        PROGRAMS,
         COMMON_FLAGS,
         OPTIONAL_FLAGS,
         version("xobjects"),
@@ -160,7 +179,7 @@ def descriptions() -> dict[str, Any]:
         "advise_large_pages": xo.Kernel(c_name="advise_large_pages", args=memory),
     }
     meshes = [(f"{shape}_{real}", real, PARTICLE_MESH) for shape, real in product(SHAPES, REALS)]
-    singles = [(real, real, {**SPECTRAL, **FLIGHTS}) for real in REALS]
+    singles = [(real, real, {**SPECTRAL, **PROGRAMS}) for real in REALS]
     for ending, real, signatures in [*meshes, *singles]:
         for name, (returned, signature) in signatures.items():
             args = []

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sc_bridge.elements import flight
+from sc_bridge.elements import program
 
 from ..errors import ScBridgeError
 from .trace import AllocationTrace
@@ -55,13 +55,13 @@ def _sizes(few: int, more: int) -> Sizes:
 
 TINY = _sizes(64, 96)
 # From so many particles on, drifts go through kernels, which allocate in their own way.
-_TINY_WITH_KERNELS = _sizes(flight.FEW, flight.FEW + 512)
+_TINY_WITH_KERNELS = _sizes(program.FEW, program.FEW + 512)
 
 
 def tiny_like(size: Size) -> Sizes:
     """Return tiny sizes that go the same ways through the code as one of any size."""
     per_bunch = size.n_particles // size.n_bunches
-    return _TINY_WITH_KERNELS if per_bunch >= flight.FEW else TINY
+    return _TINY_WITH_KERNELS if per_bunch >= program.FEW else TINY
 
 
 def by_feature(sizes: NDArray[Any], tiny: Sizes = TINY) -> NDArray[np.float64]:

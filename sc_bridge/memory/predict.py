@@ -97,10 +97,12 @@ class Predictor:
         return max(bytes_of) + self._peak(size, work, len(pieces) - 1, 0)
 
     def reverse(self, adjoint: Reversible, size: Size, work: float) -> float:
-        """First, last and anchors, and the state and potential of one stage."""
+        """First, last and anchors, and what undoing and repeating one stage needs."""
         n = adjoint.anchors + 1
         kept = {round(index * self.n_stages / n) for index in range(n)}
-        return self._peak(size, work, len(kept), min(1, self.n_kicks))
+        undoing = max(pattern.peak(size, work) for pattern in self._patterns(size).reversed)
+        repeating = self._peak(size, work, len(kept), min(1, self.n_kicks))
+        return max(undoing + (len(kept) - 1) * self.state(size), repeating)
 
     def _kicks_of(self, kinds: list[int]) -> int:
         return sum(self.examples[kind].kick is not None for kind in kinds)

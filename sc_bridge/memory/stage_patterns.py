@@ -15,7 +15,7 @@ from torch import Tensor
 from sc_bridge.elements import Bunch, Reference
 from sc_bridge.elements.space_charge import SpaceCharge
 
-from ..adjoint import RecordAll, StoreStates, track
+from ..adjoint import RecordAll, Reversible, StoreStates, track
 from ..adjoint.protocol import Adjoint
 from ..sequence import KickedSequence, Stage
 from .footprint import SavedBytes, uncollected
@@ -81,6 +81,11 @@ class StagePatterns:
     def demanding(self) -> list[tuple[Stage, Pattern]]:
         """The stages that record most, and their patterns under StoreStates."""
         return [(stage, self._find(stage, StoreStates())) for stage in self._most_recorded]
+
+    @cached_property
+    def reversed(self) -> list[Pattern]:
+        """Patterns of the stages that record most under Reversible, which undoes them as well."""
+        return [self._find(stage, Reversible()) for stage in self._most_recorded]
 
     @cached_property
     def _most_recorded(self) -> list[Stage]:

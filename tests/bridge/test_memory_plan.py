@@ -15,7 +15,7 @@ import torch
 
 import sc_bridge as scb
 from channels import PROTON, fodo_channel
-from sc_bridge.elements import flight
+from sc_bridge.elements import program
 from sc_bridge.elements.space_charge import SpaceCharge, space_charge_field
 from sc_bridge.elements.space_charge.green import cache, green_octant, octant_transform
 from sc_bridge.lattice import Lattice, Record
@@ -63,7 +63,7 @@ def test_predicted_peak_is_the_measured_one(strategy, size, dtype):
     assert predicted.total > predicted.tensors
 
 
-@pytest.mark.parametrize("n", [flight.FEW - 1, flight.FEW, 60_000])
+@pytest.mark.parametrize("n", [program.FEW - 1, program.FEW, 60_000])
 def test_kernels_that_need_many_particles_are_predicted(n):
     sequence, bunch = fodo_channel(1, n_particles=n, nodes=12)
     sequence["qf"].k1.requires_grad_()
