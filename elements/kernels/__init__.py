@@ -57,8 +57,8 @@ def _load_once() -> Kernels | None:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         warnings.warn(
             f"no compiled kernels ({reason[-1]}): space charge and element maps run several "
-            "times slower on torch operations. For speed, install a C compiler (gcc or clang) and let "
-            f"{cache_folder()} be writable, or name another folder in SC_BRIDGE_CACHE",
+            "times slower on torch operations. For speed, install a C compiler (gcc or clang) and "
+            f"let {cache_folder()} be writable, or name another folder in SC_BRIDGE_CACHE",
             RuntimeWarning,
             stacklevel=2,
         )
