@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 from torch import Tensor
+
+from .reference import Reference
 
 Number: TypeAlias = float | Tensor
 Numbers: TypeAlias = Sequence[float] | Tensor
@@ -20,3 +22,6 @@ class State(NamedTuple):
     py: Tensor
     zeta: Tensor
     pzeta: Tensor
+
+
+Transport: TypeAlias = Callable[[State, Reference], State]

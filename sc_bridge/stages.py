@@ -18,8 +18,8 @@ from torch import Tensor
 
 from sc_bridge.elements import Aperture, Bunch, Element
 from sc_bridge.elements.apertures import keep_inside
-from sc_bridge.elements.base import move_through, track_map
 from sc_bridge.elements.bunch import remember_whole
+from sc_bridge.elements.passing import move_through, track_map
 
 from .slicing import length_of
 

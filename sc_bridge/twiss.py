@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from sc_bridge.elements import Reference, State
-from sc_bridge.elements.base import Transport, transfer_matrix
+from sc_bridge.elements.base import Transport
+from sc_bridge.elements.passing import transfer_matrix
 
 from .errors import LatticeError
 from .sequence import KickedSequence

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 from sc_bridge.elements import Bunch, Element, Reference
-from sc_bridge.elements.base import transfer_matrix
 from sc_bridge.elements.bunch import COORDINATES
+from sc_bridge.elements.passing import transfer_matrix
 
 from .errors import LatticeError
 from .sequence import KickedSequence

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from .. import sums
-from ..base import Element, Number, State, track_transport
+from ..base import Element, Number, State
 from ..bunch import Bunch
 from ..errors import ElementError
+from ..passing import track_transport
 from ..reference import Reference
 from .bassetti_erskine import gaussian_field
 

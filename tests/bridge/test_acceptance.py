@@ -20,7 +20,7 @@ from torch import Tensor
 import sc_bridge as scb
 from oracles import central_difference
 from sc_bridge.elements import State
-from sc_bridge.elements.base import transfer_matrix
+from sc_bridge.elements.passing import transfer_matrix
 from sc_bridge.kinds import KINDS
 from sc_bridge.lattice import Lattice, is_slice
 from sc_bridge.readers.formats import FORMATS

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import sc_bridge as scb
-from sc_bridge.elements.base import transfer_matrix
+from sc_bridge.elements.passing import transfer_matrix
 from sc_bridge.errors import ScBridgeError
 from sc_bridge.lattice import Lattice
 from sc_bridge.readers import read_lattice

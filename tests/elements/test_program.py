@@ -9,7 +9,7 @@ from torch import Tensor
 from cases import CASE_IDS, CASES, make_reference, random_bunch
 from sc_bridge import elements
 from sc_bridge.elements import Bunch, Element, Reference, blocks, kernels, program
-from sc_bridge.elements.base import move_through
+from sc_bridge.elements.passing import move_through
 
 # Of coordinates and their gradients; lengths of paths, of order 1, are added and taken off.
 ROUNDOFF = {torch.float64: 1e-14, torch.float32: 1e-5}
