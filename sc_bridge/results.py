@@ -53,7 +53,7 @@ def to_dict(outcome: Outcome) -> dict[str, Any]:
         "losses": [asdict(loss) for loss in outcome.losses],
         "monitors": {name: _record(record) for name, record in outcome.monitors.items()},
         "left_out": [asdict(entry) for entry in outcome.sequence.lattice.left_out],
-        "warnings": list(outcome.sequence.lattice.warnings),
+        "warnings": list(outcome.notes),
         "seed": outcome.study.model.bunch.seed,
         "versions": versions(),
         "files": files_of(outcome),

@@ -86,7 +86,7 @@ def at_one_place(bunch: Bunch, snapshot: Snapshot, kicked: Bunch) -> Bunch:
     return bunch.replace(coordinates=coordinates)
 
 
-@mapped("sc_bridge::space_charge_refuse_long_flights")
+@mapped("space_charge_refuse_long_flights")
 def _refuse_long_flights(position: Tensor, shift: Tensor, alive: Tensor, name: str) -> Tensor:
     offset = position - sums.plain_mean(position, alive).unsqueeze(-1)
     size = sums.plain_mean(offset**2, alive).sqrt()

@@ -30,6 +30,7 @@ from ..gpu import beside
 from . import torch_operations
 from .compiled import Compiled
 from .grid import Grid
+from .mapping import operator, transforms_active
 from .plain import plain_kick
 from .settings import Shape
 
@@ -38,7 +39,7 @@ Backend = Compiled | ModuleType
 
 def is_usable(coordinates: Tensor) -> bool:
     """Whether no transform of torch.func and no forward mode is under way."""
-    if torch._C._are_functorch_transforms_active():  # pyright: ignore[reportAttributeAccessIssue]
+    if transforms_active():
         return False
     return forward_ad.unpack_dual(coordinates).tangent is None
 
@@ -103,9 +104,8 @@ class _Kick(torch.autograd.Function):
         _, wants_weight, wants_gamma0, wants_factor, *_ = ctx.needs_input_grad
         inputs = [coordinates.to(dtype), weight.to(dtype), *inputs]
         grid: Grid = ctx.grid
-        result, weights, totals = _adjoint(
-            *inputs, potential, gradient.to(dtype), *grid[1:6], wants_weight
-        )
+        arguments: Any = (*inputs, potential, gradient.to(dtype), *grid[1:6], wants_weight)
+        result, weights, totals = _adjoint(*arguments)
         weights = weights.to(weight.dtype) if wants_weight else None
         stretch = factors = None
         if wants_gamma0:
@@ -115,7 +115,7 @@ class _Kick(torch.autograd.Function):
         return result.to(coordinates.dtype), weights, stretch, factors, None, None, None
 
 
-@torch.library.custom_op("sc_bridge::space_charge_adjoint", mutates_args=())
+@operator("space_charge_adjoint")
 def _adjoint(
     coordinates: Tensor,
     weight: Tensor,
@@ -141,14 +141,6 @@ def _adjoint(
     if follows:
         _subtract_mean(result, totals[:, :3], grid)
     return result, weights, totals
-
-
-@_adjoint.register_vmap
-def _adjoint_of_many(info: Any, in_dims: Any, *arguments: Any) -> Any:
-    gradients = arguments[5].unbind(in_dims[5])
-    rows = [_adjoint(*arguments[:5], gradient, *arguments[6:]) for gradient in gradients]
-    stacked = tuple(torch.stack(column) for column in zip(*rows, strict=True))
-    return stacked, (0,) * len(stacked)
 
 
 def _subtract_mean(result: Tensor, totals: Tensor, grid: Grid) -> None:

@@ -106,7 +106,7 @@ def check_inside(inside: Tensor, grid: Grid) -> None:
     _check_inside(inside, grid.alive, grid.cell_size, list(grid.nodes))
 
 
-@mapped("sc_bridge::space_charge_check_inside")
+@mapped("space_charge_check_inside")
 def _check_inside(
     inside: Tensor, alive: Tensor | None, cell_size: Tensor, nodes: Sequence[int]
 ) -> Tensor:
@@ -179,7 +179,7 @@ def _fixed_grid(
     return Grid(settings.grid, size * stretch, centre, alive, settings.shape, follows=False)
 
 
-@mapped("sc_bridge::space_charge_ladder")
+@mapped("space_charge_ladder")
 def _ladder_cell_size(
     extremes: Tensor, gamma0: Tensor, nodes: Sequence[int], rounding: float
 ) -> Tensor:

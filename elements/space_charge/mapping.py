@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -32,29 +32,45 @@ def all_alive(alive: Tensor) -> bool:
     return not transforms_active() and is_whole(alive)
 
 
+# Not `torch.library.custom_op`: its operators load torch's compiler with their first call, which
+# takes seconds.
+_LIBRARY = torch.library.Library("sc_bridge", "FRAGMENT")
+
+
+def operator(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a function of tensors, which nothing differentiates, an operator of torch."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        _LIBRARY.define(name + torch.library.infer_schema(function, mutates_args=()))
+        _LIBRARY.impl(name, function, "CompositeExplicitAutograd")
+        made: Any = getattr(torch.ops.sc_bridge, name)
+        torch.library.register_vmap(f"sc_bridge::{name}", _loop_over(made), lib=_LIBRARY)
+        return cast("Callable[P, R]", made)
+
+    return decorate
+
+
 def mapped(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a function of detached tensors run under transforms, as the operator `name`."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        operator = torch.library.custom_op(name, function, mutates_args=())
-        map_by_loop(operator)
+        made = operator(name)(function)
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            chosen: Any = operator if transforms_active() else function
-            return chosen(*args, **kwargs)
+            return (made if transforms_active() else function)(*args, **kwargs)
 
         return call
 
     return decorate
 
 
-def map_by_loop(operator: Any) -> None:
-    """Let `torch.vmap` call an operator of `torch.library` for one index after the other."""
+def _loop_over(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the rule by which `torch.vmap` calls a function for one index after the other."""
 
     def rule(info: Any, in_dims: Any, *arguments: Any) -> Any:
         rows = [
-            operator(
+            function(
                 *(
                     value.select(dim, index) if isinstance(dim, int) else value
                     for value, dim in zip(arguments, in_dims, strict=True)
@@ -67,4 +83,4 @@ def map_by_loop(operator: Any) -> None:
         stacked = tuple(torch.stack(column) for column in zip(*rows, strict=True))
         return stacked, (0,) * len(stacked)
 
-    operator.register_vmap(rule)
+    return rule

@@ -89,7 +89,7 @@ def scaled_potential(charge: Tensor, cell_size: Tensor) -> Tensor:
     return convolve(charge.to(dtype), transform).to(charge.dtype)
 
 
-@mapped("sc_bridge::space_charge_green_transform")
+@mapped("space_charge_green_transform")
 def _mapped_transform(
     cell_size: Tensor, nodes: Sequence[int], dtype: torch.dtype, device: torch.device
 ) -> Tensor:

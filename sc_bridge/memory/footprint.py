@@ -84,6 +84,18 @@ def peak_resident() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def settled_resident() -> int:
+    """Resident size of this process once free memory is given back, bytes.
+
+    Where the kernel does not tell, the largest so far.
+    """
+    _give_back_free_memory()
+    try:
+        return _status("VmRSS")
+    except OSError:
+        return peak_resident()
+
+
 class ResidentRise:
     """Context that measures by how much resident memory rises within it at the most.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 import torch
@@ -134,7 +135,7 @@ def plan(
         Whether there will be a backward pass; without one, `RecordAll` under `torch.no_grad`
         keeps nothing.
     adjoint : Adjoint, optional
-        The only strategy to predict; by default all of them.
+        The only strategy to predict, in the dtype of the run only; by default all of them.
 
     Returns
     -------
@@ -158,9 +159,10 @@ def plan(
         raise ScBridgeError(f"plan: dtype = {dtype}: must be torch.float32 or torch.float64")
     if not isinstance(turns, int) or turns < 1:
         raise ScBridgeError(f"plan: turns = {turns!r}: must be a whole number from 1")
-    planners = {
-        kind: _Planner(sequence, bunch, kind, turns, loss, backward, adjoint) for kind in _DTYPES
-    }
+    planner_of = partial(
+        _Planner, sequence, bunch, turns=turns, loss=loss, backward=backward, adjoint=adjoint
+    )
+    planners = {kind: planner_of(kind) for kind in (_DTYPES if adjoint is None else (dtype,))}
     n_kicks = _checked_kicks(sequence, planners[dtype].predictor, turns)
     choices = {kind: planner.choices(size, limit) for kind, planner in planners.items()}
     free = backward and adjoint is None
@@ -175,7 +177,7 @@ def plan(
         n_kicks,
         dtype,
         limit,
-        tuple(choice for kind in _DTYPES for choice in choices[kind]),
+        tuple(choice for kind in planners for choice in choices[kind]),
     )
 
 
@@ -328,7 +330,7 @@ def _refuse(
     if isinstance(adjoint, Checkpoint):
         adjoint = Reversible()
     ways = []
-    if dtype is torch.float64:
+    if dtype is torch.float64 and torch.float32 in planners:
         single = min(planners[torch.float32].choices(size, None), key=lambda choice: choice.peak)
         if single.peak <= limit:
             ways.append(f"float32 ({in_bytes(single.peak)})")

@@ -15,8 +15,9 @@ from torch import Tensor
 from sc_bridge.elements import Bunch, Reference
 from sc_bridge.elements.space_charge import SpaceCharge
 
-from ..adjoint import RecordAll, Reversible, StoreStates, track
+from ..adjoint import RecordAll, Reversible, StoreStates
 from ..adjoint.protocol import Adjoint
+from ..course import Course
 from ..sequence import KickedSequence, Stage
 from .footprint import SavedBytes, uncollected
 from .pattern import Pattern, Size, Sizes, by_feature, find_pattern
@@ -141,9 +142,15 @@ class StagePatterns:
         """Run a stage twice; `kicked` is called after every kick."""
         pair = _two_of(self.sequence, example, size)
         start, wanted = self._start(size)
-        wanted += [p for p in pair.parameters() if p.requires_grad]
         observer = None if kicked is None else lambda s, bunch, done: kicked()
-        return track(pair, start, adjoint=adjoint, observer=observer), wanted
+        # without `track`, which looks at the places of all elements of the line
+        end = adjoint.run(Course(pair, pair.stages), start, observer).bunch
+        return end, wanted + self._parameters
+
+    @cached_property
+    def _parameters(self) -> list[Tensor]:
+        """Parameters of the whole sequence for which gradients are wanted."""
+        return [p for p in self.sequence.parameters() if p.requires_grad]
 
     def _start(self, size: Size) -> tuple[Bunch, list[Tensor]]:
         """Bunch of a tiny run, and what to differentiate with respect to."""
@@ -170,6 +177,7 @@ class StagePatterns:
 def _two_of(sequence: KickedSequence, example: Stage, size: Size) -> KickedSequence:
     """Return the same stage twice, on a tiny grid, with the parameters of the sequence."""
     pair = copy.copy(sequence)
+    pair.steps = ()  # of the whole line: never looked through for two stages
     pair.stages = (replace(example, index=0), replace(example, index=1))
     pair.release_grids()
     settings = sequence.space_charge

@@ -53,7 +53,7 @@ def report_page(outcome: Outcome, versions: Mapping[str, str], written: Sequence
         particle=_particle(outcome),
         outcome=outcome,
         lattice=lattice,
-        warnings=[_FOLDERS.sub("", text) for text in lattice.warnings],
+        notes=[_FOLDERS.sub("", text) for text in outcome.notes],
         left_out=_left_out(lattice),
         tiles=list(_tiles(outcome)),
         along=drawings(outcome),

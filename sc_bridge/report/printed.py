@@ -27,6 +27,8 @@ def print_report(console: Console, outcome: Outcome) -> None:
     if outcome.derivatives:
         console.print(_derivative_table(outcome))
     console.print(Text(_memory_line(outcome)))
+    for note in outcome.notes:
+        console.print(Text(f"note: {note}"), soft_wrap=True)
 
 
 def _audit_table(outcome: Outcome) -> Table:
@@ -93,7 +95,7 @@ def _relative(entry: Derivative) -> str:
 def _memory_line(outcome: Outcome) -> str:
     memory, seconds = outcome.memory, outcome.seconds
     predicted = memory.predicted_peak
-    planned = "" if predicted is None else f" (planned: {_bytes(predicted)})"
+    planned = "" if predicted is None else f" (predicted: {_bytes(predicted)})"
     return (
         f"{outcome.sequence.n_kicks} kicks; memory: {_bytes(memory.saved_for_backward)} kept for "
         f"the backward pass by {memory.adjoint}, "

@@ -17,7 +17,8 @@ from ..adjoint import StoreStates
 from ..adjoint.protocol import Adjoint
 from ..errors import ScBridgeError, StudyError
 from ..memory import Plan, plan
-from ..memory.footprint import peak_resident
+from ..memory.footprint import peak_resident, settled_resident
+from ..memory.planning import in_bytes
 from ..sequence import KickedSequence
 from .building import build_sequence, make_bunch
 from .inputs import find_inputs
@@ -26,6 +27,8 @@ from .objectives import outputs_of
 
 # At least: the solver's own grid has eight times the nodes, of 8 B each.
 _BYTES_PER_NODE = 64
+# Coordinates of a bunch while it is tracked, at least: before and after a map.
+_STATES = 2
 # Particles of the bunch that a plan takes as an example.
 EXAMPLE = 10
 
@@ -34,7 +37,7 @@ EXAMPLE = 10
 class Decision:
     """The strategy of a study, and the resident memory that it is predicted to reach, bytes.
 
-    `predicted_peak` is None where nothing was planned.
+    `predicted_peak` is None where it cannot be predicted.
     """
 
     adjoint: Adjoint
@@ -47,7 +50,7 @@ def decide(
     example: Callable[[], Bunch],
     loss: Callable[[Bunch], Tensor] | None,
 ) -> Decision:
-    """Choose the strategy of a study, within its memory limit.
+    """Choose the strategy of a study, within its memory limit and what this machine has.
 
     Parameters
     ----------
@@ -65,26 +68,28 @@ def decide(
     """
     check_grid(study)
     limit, section = study.model.memory_limit, study.model.adjoint
-    wanted = section.value if section is not None else None
-    planned_freely = limit is not None if section is None else section.strategy == "plan"
-    if limit is None and not planned_freely:
-        return Decision(wanted or StoreStates())
-    # torch loads it with the first operator of our own; it belongs to the process, not the run
-    import torch._dynamo  # noqa: F401
-
-    taken = peak_resident()
-    budget = _budget(study, taken)
-    planned = _plan(
-        study, sequence, example(), budget if planned_freely else None, loss,
-        None if planned_freely else wanted,
-    )  # fmt: skip
-    if budget is not None and planned.peak > budget:
+    freely = limit is not None if section is None else section.strategy == "plan"
+    asked = section.value if section is not None else None
+    fixed = None if freely else asked or StoreStates()
+    if fixed is not None and limit is None and study.model.device != "cpu":
+        return Decision(fixed)
+    there = _budget(study) if limit is not None else _left_by_machine(study)
+    try:
+        planned = _plan(study, sequence, example(), there if freely else None, loss, fixed)
+    except StudyError:
+        if fixed is None or limit is not None:
+            raise
+        return Decision(fixed)
+    if there is not None and planned.peak > there:
         raise StudyError(
-            f"{study.path}: memory_limit: {planned.n_kicks} kicks need {planned.peak:.4g} B with "
-            f'{type(planned.adjoint).__name__}, and may take {budget:.4g} B: take adjoint = "plan" '
-            "or a larger limit"
+            f"{study.path}: {'this machine' if limit is None else 'memory_limit'}: "
+            f"{planned.n_kicks:,} kicks and {planned.n_particles:,} particles need "
+            f"{in_bytes(planned.peak)} with {type(planned.adjoint).__name__}, and may take "
+            f'{in_bytes(there)}: take adjoint = "plan", fewer particles, or more memory'
         )
-    return Decision(planned.adjoint, taken + planned.peak)
+    # what the plan made the process load stays
+    peak = max(peak_resident(), settled_resident() + planned.peak)
+    return Decision(fixed or planned.adjoint, peak)
 
 
 def _memory_of_machine() -> float:
@@ -92,6 +97,30 @@ def _memory_of_machine() -> float:
     if not hasattr(os, "sysconf"):
         return math.inf
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _left_by_machine(study: Study) -> float | None:
+    """What this machine leaves a run besides the process, bytes; None where nobody tells."""
+    there = _memory_of_machine() - peak_resident()
+    return there if study.model.device == "cpu" and there < math.inf else None
+
+
+def check_size(study: Study) -> None:
+    """Refuse a grid or a bunch that the memory of this machine cannot hold.
+
+    Raises
+    ------
+    StudyError
+        With the numbers and the way out.
+    """
+    check_grid(study)
+    count, there = study.model.bunch.n_particles or 0, _memory_of_machine()
+    needed = count * _STATES * 6 * study.dtype.itemsize
+    if study.model.device == "cpu" and needed > there:
+        raise StudyError(
+            f"{study.path}: bunch.n_particles = {count}: needs at least {needed:.4g} B, and this "
+            f"machine has {there:.4g} B of memory: take fewer particles"
+        )
 
 
 def check_grid(study: Study) -> None:
@@ -128,25 +157,23 @@ def plan_study(study: Study, memory: Any = None) -> Plan:
     ScBridgeError
         If the study cannot be built, or nothing fits.
     """
-    import torch._dynamo  # noqa: F401
-
     sequence = build_sequence(study)
     inputs = find_inputs(study, sequence)
     example = make_bunch(study, sequence, inputs, n_particles=EXAMPLE)
-    budget = _budget(study, peak_resident()) if memory is None else memory
+    budget = _budget(study) if memory is None else memory
     loss = partial(outputs_of, study) if inputs else None
     return _plan(study, sequence, example, budget, loss, None)
 
 
-def _budget(study: Study, taken: int) -> float | None:
+def _budget(study: Study) -> float | None:
     """What a run may take besides the process, bytes; None without a limit."""
-    limit = study.model.memory_limit
+    limit, taken = study.model.memory_limit, peak_resident()
     if limit is not None and limit <= taken:
         raise StudyError(
             f"{study.path}: memory_limit = {limit:.4g} B: the program alone takes {taken:.4g} B: "
             "give more"
         )
-    return None if limit is None else limit - taken
+    return None if limit is None else limit - settled_resident()
 
 
 def _plan(
@@ -169,7 +196,8 @@ def _plan(
             adjoint=adjoint,
         )
     except ScBridgeError as error:
-        raise StudyError(f"{study.path}: memory_limit: {error}") from None
+        whose = "this machine" if study.model.memory_limit is None else "memory_limit"
+        raise StudyError(f"{study.path}: {whose}: {error}") from None
 
 
 def _number_of(study: Study, sequence: KickedSequence) -> int:

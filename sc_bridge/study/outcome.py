@@ -17,6 +17,9 @@ from .model import Study
 # Called with what is going on, how much of it is done, and of how much (None: unknown).
 Progress: TypeAlias = Callable[[str, int, int | None], None]
 
+# Fewer macroparticles than this have no moments to speak of.
+_FEW = 10
+
 
 @dataclass(frozen=True)
 class Derivative:
@@ -39,7 +42,7 @@ class Footprint:
 
     saved_for_backward: int
     peak_resident: int
-    predicted_peak: int | None  # resident; None where nothing was planned
+    predicted_peak: int | None  # resident; None where it cannot be predicted
     adjoint: str  # the strategy
 
 
@@ -84,3 +87,13 @@ class Outcome:
     losses: tuple[Loss, ...]
     memory: Footprint
     seconds: dict[str, float]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to bear in mind: warnings of the lattice, and moments of too few particles."""
+        count = self.start.n_particles
+        few = (
+            f"{count} macroparticle{'s' * (count > 1)}: moments and emittances of so few mean "
+            "little: take a thousand or more"
+        )
+        return (*((few,) if count < _FEW else ()), *self.sequence.lattice.warnings)

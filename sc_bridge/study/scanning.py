@@ -15,7 +15,7 @@ from ..units import parse_quantity
 from .building import build_sequence, make_bunch, make_monitors
 from .inputs import Input, find_inputs
 from .journal import Journal
-from .limit import check_grid
+from .limit import check_size
 from .model import Study
 from .objectives import Objective, parse_objective
 from .outcome import Progress
@@ -85,7 +85,7 @@ def scan_study(
     ScBridgeError
         If the study cannot be run at one of the values; the message names it.
     """
-    check_grid(study)
+    check_size(study)
     objectives = tuple(parse_objective(text, "--of") for text in of)
     known = {entry["value"]: tuple(entry["row"]) for entry in journal.entries}
     with torch.no_grad():

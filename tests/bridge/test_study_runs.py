@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from rich.console import Console
 
 import sc_bridge as scb
+from sc_bridge.report.page import report_page
+from sc_bridge.report.printed import print_report
+from sc_bridge.results import to_dict
 from sc_bridge.study import load_study, run_study
 from study_texts import PERIOD, write_study
 
@@ -66,3 +70,13 @@ def test_results_lie_in_the_folder_of_the_study(study_of):
 def test_a_fault_names_its_key(study_of, old, new, message):
     with pytest.raises(scb.ScBridgeError, match=message):
         run_study(study_of((old, new)))
+
+
+def test_too_few_particles_are_noted_everywhere(study_of):
+    outcome = run_study(study_of(("n_particles = 50", "n_particles = 2")))
+    assert "2 macroparticles: moments and emittances of so few mean little" in outcome.notes[0]
+    assert to_dict(outcome)["warnings"] == list(outcome.notes)
+    assert "2 macroparticles" in report_page(outcome, {}, ())
+    screen = Console(record=True, width=200)
+    print_report(screen, outcome)
+    assert "note: 2 macroparticles" in screen.export_text()

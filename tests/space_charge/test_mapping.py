@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -133,3 +135,17 @@ def test_long_flights_are_refused_under_vmap_too():
     ring = gaussian_bunch(50, (5e-3, 5e-3, 15.0), Reference(PROTON_MASS, 1.0, 5e8))
     with pytest.raises(SpaceChargeError, match=r'use transform="none"'):
         torch.vmap(kick_of("ballistic", ring))(ring.coordinates.expand(2, 6, 50))
+
+
+def test_a_kick_and_its_gradients_do_not_load_torchs_compiler():
+    code = (
+        "import sys, torch\n"
+        "from sc_bridge.elements import Bunch, Reference\n"
+        "from sc_bridge.elements.space_charge import SpaceCharge, space_charge_kick\n"
+        "x = (1e-3 * torch.randn(6, 20, dtype=torch.float64)).requires_grad_()\n"
+        "bunch = Bunch(x, Reference(938e6, 1.0, 570e6), 1e8)\n"
+        "out = space_charge_kick(bunch, 1.0, SpaceCharge((8, 8, 8))).coordinates[1::2, 0]\n"
+        "torch.autograd.grad(out, x, torch.eye(3, dtype=x.dtype), is_grads_batched=True)\n"
+        "assert 'torch._dynamo' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
