@@ -225,9 +225,10 @@ def _angle(element: Element) -> float:
     return whole.angle.detach().max().item() * share if isinstance(whole, CurvedMagnet) else 0.0
 
 
-def planned_kicks(sequence: KickedSequence) -> int:
-    """Kicks that the slicing rule asks for at the present lengths of the elements."""
-    return sum(_planned_kicks(sequence, sequence[name]) for name in sequence.lattice.element_names)
+def planned_kicks(sequence: KickedSequence, elements: Mapping[str, Element] | None = None) -> int:
+    """Kicks that the slicing rule asks for at the lengths of the elements, by default its own."""
+    find = sequence.__getitem__ if elements is None else elements.__getitem__
+    return sum(_planned_kicks(sequence, find(name)) for name in sequence.lattice.element_names)
 
 
 def _planned_kicks(sequence: KickedSequence, element: Element) -> int:

@@ -102,20 +102,29 @@ def _described(line: Any, source: str) -> Any:
 def _check_elements(line: Any, source: str) -> None:
     """Name what xtrack cannot write, or only with a loss, before it tries."""
     names = line.element_names if isinstance(line.element_names, list | tuple) else ()
-    for name in dict.fromkeys(names):
-        element = line.env._element_dict.get(name)
-        kind = type(element).__name__
-        if kind == "SpaceCharge3D":
-            raise LatticeError(
-                f"{source}: element {name!r} is a SpaceCharge3D of xfields, whose grid is not "
-                f"saved: take such out with line.remove({name!r}), and give slicing and "
-                "space_charge, or call install_space_charge"
-            )
+    elements: dict[str, Any] = {
+        name: line.env._element_dict.get(name) for name in dict.fromkeys(names)
+    }
+    grids = [name for name, e in elements.items() if type(e).__name__ == "SpaceCharge3D"]
+    if grids:
+        raise LatticeError(
+            f"{source}: {_listed(grids)}: SpaceCharge3D of xfields, whose grid is not saved: take "
+            "such out of a copy (copy = line.copy(); for name in ...: copy.remove(name)), and give "
+            "slicing and space_charge, or call install_space_charge"
+        )
+    for name, element in elements.items():
         if element is not None and not hasattr(element, "to_dict"):
             raise LatticeError(
-                f"{source}: element {name!r} of class {kind} has no to_dict: "
+                f"{source}: element {name!r} of class {type(element).__name__} has no to_dict: "
                 f"take it out of a copy of the line: line.copy().remove({name!r})"
             )
+
+
+def _listed(names: list[str]) -> str:
+    """Name one, or the first of several and how many there are."""
+    if len(names) == 1:
+        return f"element {names[0]!r}"
+    return f"{len(names)} elements, {names[0]!r} to {names[-1]!r}"
 
 
 def _mark_quasi_frozen(elements: dict[str, Any], line: Any, source: str) -> None:

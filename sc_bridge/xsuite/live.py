@@ -85,6 +85,13 @@ def pull(sequence: KickedSequence, line: Any, name: str | None = None) -> None:
     _check_same_structure(sequence, old, new)
     knobs = Knobs(new)
     fresh = build_elements(new, knobs, sequence.bend_model)
+    pulled = {name_: _with_its_length(sequence[name_], e) for name_, e in fresh.items()}
+    planned = planned_kicks(sequence, pulled)
+    if planned != sequence.n_kicks:
+        raise LatticeError(
+            f"pull: {new.source}: its lengths ask for {planned} kicks by {sequence.slicing!r}, and "
+            f"the sequence has {sequence.n_kicks}: {_AGAIN}"
+        )
     for name_, element in sequence.wholes.items():
         _copy_fields(element, fresh[name_])
         _check_fields_read(old.elements[name_], new.elements[name_], element, new)
@@ -95,12 +102,6 @@ def pull(sequence: KickedSequence, line: Any, name: str | None = None) -> None:
         sequence.reference = Reference(fields.mass0, fields.q0, fields.p0c)
     sequence.lattice = new
     sequence.update_places()
-    planned = planned_kicks(sequence)
-    if planned != sequence.n_kicks:
-        raise LatticeError(
-            f"pull: {new.source}: its lengths ask for {planned} kicks by {sequence.slicing!r}, and "
-            f"the sequence has {sequence.n_kicks}: {_AGAIN}"
-        )
 
 
 def _check_same_structure(sequence: KickedSequence, old: Lattice, new: Lattice) -> None:
@@ -126,6 +127,12 @@ def _check_same_structure(sequence: KickedSequence, old: Lattice, new: Lattice) 
             f"pull: {new.source}: {element}.{field} follows another expression than before: "
             f"{_AGAIN}"
         )
+
+
+def _with_its_length(element: Element, fresh: Element) -> Element:
+    """Return which of the two has the length after a pull: that which was cut free stays."""
+    cut_free = "length" in fresh.drivers and "length" not in element.drivers
+    return element if cut_free else fresh
 
 
 def _copy_fields(element: Element, fresh: Element) -> None:

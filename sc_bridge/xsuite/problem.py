@@ -82,6 +82,7 @@ class Problem:
             self.line, self.sequence = line, sequence_from(KickedSequence, line, **options)
         if isinstance(knobs, str) or not knobs:
             raise LatticeError(f"knobs = {knobs!r}: must be a list of names with at least one")
+        _check_callable("outputs", outputs, "a mapping of names to scalar tensors")
         self.knobs = tuple(knobs)
         self.bunch = particles if isinstance(particles, Bunch) else bunch_from(particles)
         self.outputs = outputs
@@ -221,10 +222,25 @@ def gradient(
     -------
     dict of str to float
         The derivative with respect to each knob, all from one backward pass.
+
+    Raises
+    ------
+    LatticeError
+        If a knob is not there, or defined by an expression.
+    ScBridgeError
+        If the loss is no function, or returns no scalar tensor.
     """
+    _check_callable("loss", loss, "a scalar tensor")
     problem = Problem(line, particles, lambda bunch: {"loss": loss(bunch)}, knobs, **options)
     _, derivatives = problem.value_and_gradient(problem.x0)
     return dict(zip(problem.knobs, derivatives.tolist(), strict=True))
+
+
+def _check_callable(name: str, function: object, returned: str) -> None:
+    if not callable(function):
+        raise ScBridgeError(
+            f"{name} = {function!r}: must be a function of the outgoing bunch that returns {returned}"
+        )
 
 
 def knob_parameter(sequence: KickedSequence, name: str) -> nn.Parameter:

@@ -75,17 +75,21 @@ def test_kicks_that_follow_the_bunch_in_part_are_refused():
 
 def test_particle_in_cell_kicks_of_xfields_are_refused_with_the_way_out():
     line = line_with()
-    line.env.elements["pic"] = xf.SpaceCharge3D(
-        length=1.0,
-        x_range=(-0.1, 0.1),
-        y_range=(-0.1, 0.1),
-        z_range=(-2, 2),
-        nx=16,
-        ny=16,
-        nz=16,
-        solver="FFTSolver3D",
-        gamma0=float(np.ravel(line.particle_ref.gamma0)[0]),
-    )
+    for name in ("pic", "pic2"):
+        line.env.elements[name] = xf.SpaceCharge3D(
+            length=1.0,
+            x_range=(-0.1, 0.1),
+            y_range=(-0.1, 0.1),
+            z_range=(-2, 2),
+            nx=16,
+            ny=16,
+            nz=16,
+            solver="FFTSolver3D",
+            gamma0=float(np.ravel(line.particle_ref.gamma0)[0]),
+        )
     odd = line.env.new_line(components=["q", "pic"])
-    with pytest.raises(LatticeError, match=r"'pic' is a SpaceCharge3D of xfields, whose grid"):
+    with pytest.raises(LatticeError, match=r"element 'pic': SpaceCharge3D of xfields, whose grid"):
+        from_line(odd)
+    odd = line.env.new_line(components=["q", "pic", "pic2"])
+    with pytest.raises(LatticeError, match=r"2 elements, 'pic' to 'pic2': SpaceCharge3D of xf"):
         from_line(odd)

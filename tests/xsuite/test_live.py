@@ -185,9 +185,24 @@ def test_pull_refuses_lengths_that_ask_for_other_kicks(environment):
     environment["shift"] = -2e-3
     with pytest.raises(LatticeError, match=r"lengths ask for 6 kicks by MaxSpacing.* has 8: build"):
         sequence.pull(line)
+    assert sequence.knobs["shift"].item() != -2e-3  # nothing was taken over
     environment["shift"] = 2e-3
     sequence.pull(line)
     assert sequence.audit().kick_length == pytest.approx(line.get_length())
+
+
+def test_a_length_that_was_cut_free_asks_for_its_own_kicks(environment):
+    line = environment["transfer"]
+    sequence = scb.KickedSequence.from_line(
+        line, scb.MaxSpacing(0.5), space_charge=scb.SpaceCharge(grid=(8, 8, 8))
+    )
+    driven = [n for n, e in sequence.wholes.items() if "length" in e.drivers]
+    for name in driven:
+        sequence.free(f"{name}.length")
+    environment["shift"] = -2e-3
+    sequence.pull(line)
+    assert driven
+    assert sequence.n_kicks == 8
 
 
 # ---- several lines -------------------------------------------------------------------------

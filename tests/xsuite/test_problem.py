@@ -203,6 +203,13 @@ def test_what_is_no_number_is_refused(line, bunch, outputs, message):
         Problem(line, bunch, outputs, ["kf"])([0.5])
 
 
+def test_what_is_no_function_is_refused(line, bunch):
+    with pytest.raises(ScBridgeError, match=r"loss = 3: must be a function of the outgoing bunch"):
+        gradient(line, bunch, 3, ["kf"])
+    with pytest.raises(ScBridgeError, match=r"outputs = 'sigma_x': must be a function .* mapping"):
+        Problem(line, bunch, "sigma_x", ["kf"])
+
+
 def test_points_and_targets_must_fit(line, bunch):
     problem = Problem(line, bunch, sizes, ["kf"])
     with pytest.raises(ScBridgeError, match=r"knob values of shape \(2,\): must be \(1,\)"):
