@@ -239,7 +239,8 @@ def gradient(
 def _check_callable(name: str, function: object, returned: str) -> None:
     if not callable(function):
         raise ScBridgeError(
-            f"{name} = {function!r}: must be a function of the outgoing bunch that returns {returned}"
+            f"{name} = {function!r}: must be a function of the outgoing bunch "
+            f"that returns {returned}"
         )
 
 
