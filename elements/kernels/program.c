@@ -44,33 +44,53 @@ static inline int64_t block_REAL(int64_t block, int64_t size, int64_t n, int64_t
   return block / blocks * 6 * n + start;
 }
 
-static inline void place_REAL(REAL *rows, int64_t step, Particles_REAL *p) {
-  p->x = rows, p->px = rows + step, p->y = rows + 2 * step, p->py = rows + 3 * step;
+/* Which rows a map writes to: bits of x, px, y, py, zeta. */
+static int written_REAL(const int64_t *code, const double *numbers) {
+  switch (code[0]) {
+  case KICK: return numbers[code[1]] != 0 ? 26 : 10;
+  case SHIFT:
+  case EXPANDED:
+  case EXACT: return 21;
+  case SECTOR: return 23;
+  case TURN: return 15;
+  }
+  return 31;
 }
 
 /* `size` particles at a time. With `streams` the result is too large for the caches, and is
-   written past them. */
+   written past them. Rows that no map writes to are read where they are. */
 void program_REAL(const REAL *coordinates, REAL *moved, const int64_t *codes, int64_t n_codes,
                   const double *numbers, int64_t size, int64_t n, int64_t batch,
                   int64_t streams, int64_t threads) {
-  int of_energy = 0;
-  for (int64_t k = 0; k < n_codes; k++) of_energy |= is_of_energy_REAL(codes + 4 * k, numbers);
+  int of_energy = 0, written = 0;
+  for (int64_t k = 0; k < n_codes; k++) {
+    of_energy |= is_of_energy_REAL(codes + 4 * k, numbers);
+    written |= written_REAL(codes + 4 * k, numbers);
+  }
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (int64_t block = 0; block < batch * ((n + size - 1) / size); block++) {
     int64_t count;
     const int64_t start = block_REAL(block, size, n, &count);
     const REAL *from = coordinates + start;
-    REAL hot[6 * BLOCK], *to = streams ? hot : moved + start;
-    const int64_t step = streams ? BLOCK : n;
-    for (int k = 0; k < 6; k++) memcpy(to + k * step, from + k * n, count * sizeof(REAL));
+    REAL hot[5 * BLOCK], *to = moved + start, *rows[5];
+    for (int k = 0; k < 6; k++) {
+      const int fixed = !(written >> k & 1);
+      REAL *row = fixed || !streams ? to + k * n : hot + k * BLOCK;
+      if (fixed && streams) stream_past_caches(row, from + k * n, count * sizeof(REAL));
+      else memcpy(row, from + k * n, count * sizeof(REAL));
+      if (k < 5) rows[k] = fixed ? (REAL *)from + k * n : row;
+    }
     Particles_REAL p;
-    place_REAL(to, step, &p);
-    p.zeta = to + 4 * step;
+    p.x = rows[0], p.px = rows[1], p.y = rows[2], p.py = rows[3], p.zeta = rows[4];
     if (of_energy) energy_REAL((REAL)numbers[0], count, from + 5 * n, &p);
     for (int64_t k = 0; k < n_codes; k++) move_REAL(codes + 4 * k, numbers, count, &p);
-    for (int k = 0; streams && k < 6; k++)
-      stream_past_caches(moved + start + k * n, hot + k * BLOCK, count * sizeof(REAL));
+    for (int k = 0; streams && k < 5; k++)
+      if (written >> k & 1) stream_past_caches(to + k * n, rows[k], count * sizeof(REAL));
   }
+}
+
+static inline void place_REAL(REAL *rows, int64_t step, Particles_REAL *p) {
+  p->x = rows, p->px = rows + step, p->y = rows + 2 * step, p->py = rows + 3 * step;
 }
 
 /* `size` particles at a time, so that what is noted of them on `tape` stays in the cache: room
