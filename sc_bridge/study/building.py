@@ -70,14 +70,20 @@ def build_sequence(study: Study, lattice: Lattice | None = None) -> KickedSequen
     )
     if model.slicing is None or model.space_charge is None:
         return whole.to(_device(study))
-    sliced = KickedSequence(
-        lattice,
-        slicing=_slicing(study, model.slicing, whole),
-        space_charge=model.space_charge.settings,
-        bend_model=model.lattice.bend_model,
-        reference=whole.reference,
-        splitting=Yoshida() if model.space_charge.splitting == "yoshida" else Strang(),
-    )
+    try:
+        sliced = KickedSequence(
+            lattice,
+            slicing=_slicing(study, model.slicing, whole),
+            space_charge=model.space_charge.settings,
+            bend_model=model.lattice.bend_model,
+            reference=whole.reference,
+            splitting=Yoshida() if model.space_charge.splitting == "yoshida" else Strang(),
+        )
+    except LatticeError as error:
+        head, _, text = str(error).partition("PerElement: ")
+        if head:
+            raise
+        raise StudyError(f"{study.path}: slicing.per_element: {text}") from None
     return sliced.to(_device(study))
 
 

@@ -61,8 +61,9 @@ def _one_line(path: Path, error: ValidationError) -> ScBridgeError:
     faults = error.errors(include_url=False)
     # an unknown key explains a missing one
     fault = min(faults, key=lambda fault: fault["type"] != "extra_forbidden")
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     key = _key(fault["loc"])
+    others = {_key(other["loc"]) for other in faults} - {key}
+    more = f" (and {len(others)} more)" if others else ""
     cause = fault.get("ctx", {}).get("error")
     if isinstance(cause, ScBridgeError):
         kind = UnitError if isinstance(cause, UnitError) else StudyError
@@ -76,12 +77,15 @@ def _explain(fault: Any, key: str) -> str:
         name = str(fault["loc"][-1])
         if len(fault["loc"]) > 1 and name in StudyModel.model_fields:
             return f"unknown key {key}: write {name} above the first section, or as its own"
-        return f"unknown key {key}{near(str(fault['loc'][-1]), known)}"
+        if len(fault["loc"]) > 2 and name in _known_keys(fault["loc"][:-2]):
+            above, below = _key(fault["loc"][:-2]), _key(fault["loc"][:-1])
+            return f"unknown key {key}: {name} belongs to [{above}]: write it above [{below}]"
+        return f"unknown key {key}{near(name, known)}"
     if fault["type"] == "missing":
         return f"{key} is missing"
     shown = repr(fault["input"])
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    message = fault["msg"][:1].lower() + fault["msg"][1:]
+    message = _in_words(fault)
     hint = ""
     if fault["type"] == "literal_error" and isinstance(fault["input"], str):
         choices = re.findall("'([^']*)'", str(fault["ctx"]["expected"]))
@@ -89,6 +93,21 @@ def _explain(fault: Any, key: str) -> str:
         found = difflib.get_close_matches(fault["input"].lower(), meant, n=1)
         hint = f"; did you mean {meant[found[0]]!r}?" if found else ""
     return f"{key} = {first_line(shown)}: {first_line(message)}{hint}"
+
+
+def _in_words(fault: Any) -> str:
+    """What pydantic found, for those who write TOML."""
+    context = fault.get("ctx", {})
+    if fault["type"] in ("too_short", "too_long"):
+        bound = "least" if fault["type"] == "too_short" else "most"
+        count = context["min_length" if bound == "least" else "max_length"]
+        return f"must have at {bound} {count} entr{'y' if count == 1 else 'ies'}"
+    known = {
+        "dict_type": "must be a table",
+        "model_type": "must be a table",
+        "list_type": "must be a list",
+    }
+    return known.get(fault["type"], fault["msg"][:1].lower() + fault["msg"][1:])
 
 
 def _known_keys(place: tuple[Any, ...]) -> list[str]:
@@ -110,6 +129,8 @@ def _holds_keys(annotation: Any) -> bool:
 
 def _key(place: tuple[Any, ...]) -> str:
     key = ""
+    if len(place) > 1 and isinstance(place[-2], int) and place[-1] in ("float", "int", "str"):
+        place = place[:-1]  # what a union was tried as
     for part in place:
         if isinstance(part, int):
             key += f"[{part}]"

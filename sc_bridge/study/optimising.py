@@ -262,7 +262,7 @@ def _bounds(study: Study, sequence: KickedSequence, name: str) -> list[tuple[flo
         if found.section != "lattice":
             raise StudyError(f"{where}: only knobs and fields of the lattice can be varied")
         texts = [text if isinstance(text, str) else repr(text) for text in section.vary[name]]
-        low, high = parse_values(study, found, texts)
+        low, high = parse_values(study, found, texts, "optimise.vary.")
         if not low < high:
             raise StudyError(f"{where} = [{low:.9g}, {high:.9g}]: the first must be the smaller")
         if not low <= found.value <= high:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..adjoint import track
-from ..errors import StudyError, UnitError
+from ..errors import ScBridgeError, StudyError, UnitError
 from ..sequence import KickedSequence
 from ..units import parse_quantity
 from .building import build_sequence, make_bunch, make_monitors
@@ -37,8 +37,12 @@ class Scan:
     rows: tuple[tuple[float, ...], ...]
 
 
-def parse_values(study: Study, found: Input, texts: Sequence[str]) -> tuple[float, ...]:
+def parse_values(
+    study: Study, found: Input, texts: Sequence[str], key: str = "scan: "
+) -> tuple[float, ...]:
     """Read values of an input: knobs as plain numbers, or with the unit that they have.
+
+    `key` is where they are from, for messages.
 
     Raises
     ------
@@ -47,7 +51,8 @@ def parse_values(study: Study, found: Input, texts: Sequence[str]) -> tuple[floa
     UnitError
         If a unit is missing where the study wants one, or is of another dimension.
     """
-    return tuple(_parse(study, found, text) for text in texts)
+    where = f"{study.path}: {key}{found.name}"
+    return tuple(_parse(where, found, text) for text in texts)
 
 
 def find_input(study: Study, sequence: KickedSequence, name: str, key: str) -> Input:
@@ -103,9 +108,14 @@ def scan_study(
             if found.section != "lattice" or rematch:
                 start = make_bunch(study, sequence, (changed,))
             observer = _watch(progress, index, len(values))
-            tracked = track(
-                sequence, start, observer=observer, turns=study.model.turns, monitors=monitors
-            )
+            try:
+                tracked = track(
+                    sequence, start, observer=observer, turns=study.model.turns, monitors=monitors
+                )
+            except ScBridgeError as error:
+                raise type(error)(
+                    f"{study.path}: scan: {found.name} = {value:.9g}: {error}"
+                ) from None
             row = [float(o.value(tracked.bunch, tracked.records)) for o in objectives]
             known[value] = (*row, float(tracked.bunch.n_alive))
             if not all(map(_is_finite, row)):
@@ -136,8 +146,7 @@ def _set(found: Input, value: float) -> Input:
     return replace(found, tensor=torch.tensor(value, dtype=torch.float64))
 
 
-def _parse(study: Study, found: Input, text: str) -> float:
-    where = f"{study.path}: scan: {found.name}"
+def _parse(where: str, found: Input, text: str) -> float:
     try:
         number = float(text)
     except ValueError:

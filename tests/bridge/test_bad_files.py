@@ -77,6 +77,67 @@ def test_a_run_that_is_killed_leaves_no_results_that_look_whole(folder):
     assert json.loads((folder / "results" / "results.json").read_text())["kicks"] > 0
 
 
+# Writes results again and again, each time in a process that is killed at one more of its renames.
+_KILLED_AT_RENAMES = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from sc_bridge.results import output_folder
+from sc_bridge.study import load_study, run_study
+
+torch.set_num_threads(1)
+outcome = run_study(load_study(Path("study.toml")))
+rename, count = os.replace, 0
+
+def killed_at(last):
+    done = 0
+    def replace(*arguments):
+        nonlocal done
+        if done == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        done += 1
+        rename(*arguments)
+    return replace
+
+while True:
+    child = os.fork()
+    if child == 0:
+        os.replace = killed_at(count)
+        with output_folder(Path("results")) as output:
+            output.write(outcome)
+        os._exit(0)
+    if os.waitpid(child, 0)[1] == 0:
+        break
+    present = sorted(p.name for p in Path("results").iterdir() if not p.name.startswith("."))
+    print(count, *present)
+    count += 1
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
+def test_a_kill_between_any_two_files_leaves_nothing_that_looks_whole(folder):
+    text = (folder / "study.toml").read_text().replace("report = false", "report = true")
+    (folder / "study.toml").write_text(text)
+    assert cli.main(["run", "study.toml", "--quiet"]) == cli.OK
+    whole = {path.name for path in (folder / "results").iterdir()}
+    done = subprocess.run(
+        [sys.executable, "-c", _KILLED_AT_RENAMES],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
+    states = [line.split()[1:] for line in done.stdout.splitlines()]
+    assert len(states) >= len(whole) >= 6
+    # before the first rename all is of the run before; results.json comes last
+    assert all(set(names) == whole or "results.json" not in names for names in states)
+    assert any("results.json" not in names for names in states)
+    left = {p.name for p in (folder / "results").iterdir() if not p.name.startswith(".sc-bridge-")}
+    assert left == whole
+
+
 @pytest.fixture
 def full_disk(tmp_path):
     """A file system of 64 KiB, where one may be mounted."""
