@@ -107,7 +107,8 @@ def _in_words(fault: Any) -> str:
         "model_type": "must be a table",
         "list_type": "must be a list",
     }
-    return known.get(fault["type"], fault["msg"][:1].lower() + fault["msg"][1:])
+    message: str = fault["msg"]
+    return known.get(fault["type"]) or message[:1].lower() + message[1:]
 
 
 def _known_keys(place: tuple[Any, ...]) -> list[str]:
@@ -120,7 +121,7 @@ def _known_keys(place: tuple[Any, ...]) -> list[str]:
             annotation = section.model_fields[part].annotation
             options = (annotation, *get_args(annotation))
             section = next(o for o in options if _holds_keys(o))
-    return list(section.model_fields)
+    return list(getattr(section, "model_fields", ()))  # none where names are free
 
 
 def _holds_keys(annotation: Any) -> bool:
