@@ -10,10 +10,10 @@ PYTEST_ARGS ?=
 export SC_BRIDGE_LATTICES ?= ../shared/lattices
 
 .DEFAULT_GOAL := help
-.PHONY: help study test test-slow lint format docs clean
+.PHONY: help study test test-slow test-gpu lint format docs clean
 
 help:
-	@echo "make study | test | test-slow | lint | format | docs | clean"
+	@echo "make study | test | test-slow | test-gpu | lint | format | docs | clean"
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -40,6 +40,9 @@ test: $(VENV)/.all
 
 test-slow: $(VENV)/.all
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+test-gpu: $(VENV)/.all
+	$(BIN)/python -m pytest -m gpu tests/gpu $(PYTEST_ARGS)
 
 lint: $(VENV)/.all
 	$(BIN)/ruff format --check .

@@ -27,14 +27,14 @@ from torch.autograd import forward_ad
 
 from .. import kernels
 from ..gpu import beside
-from . import torch_operations
+from . import torch_operations, triton_operations
 from .compiled import Compiled
 from .grid import Grid
 from .mapping import operator, transforms_active
 from .plain import plain_kick
 from .settings import Shape
 
-Backend = Compiled | ModuleType
+Backend = Compiled | triton_operations.OnGpu | ModuleType
 
 
 def is_usable(coordinates: Tensor) -> bool:
@@ -45,9 +45,11 @@ def is_usable(coordinates: Tensor) -> bool:
 
 
 def backend_for(device: torch.device) -> Backend:
-    """C kernels on the CPU where they can be had, else torch operations."""
+    """C kernels on the CPU, Triton ones on a GPU, where they can be had; else torch operations."""
     if device.type == "cpu" and (found := kernels.load()) is not None:
         return Compiled(found)
+    if device.type == "cuda" and (on_gpu := triton_operations.load()) is not None:
+        return on_gpu
     return torch_operations
 
 

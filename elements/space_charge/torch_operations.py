@@ -77,7 +77,7 @@ def adjoint(
     on = stencil(cells, grid.nodes, grid.shape)
     incoming = _living(gradient[:, 1::2], grid, -2)
     force = incoming * factor
-    source = _transposed_differences([deposit(row, on, grid.nodes) for row in force.unbind(1)])
+    source = transposed_differences([deposit(row, on, grid.nodes) for row in force.unbind(1)])
     adjoint_potential = scaled_potential(source, grid.cell_size)
     slopes = centred_differences(potential)
     weight = _living(weight, grid)
@@ -137,7 +137,7 @@ def _slope_of_weights(at_nodes: Tensor, cells: Tensor, grid: Grid) -> Tensor:
     )
 
 
-def _transposed_differences(fields: list[Tensor]) -> Tensor:
+def transposed_differences(fields: list[Tensor]) -> Tensor:
     """Transpose of `centred_differences`, summed over its three components."""
     total = torch.zeros_like(fields[0])
     for axis, values in zip((-3, -2, -1), fields, strict=True):

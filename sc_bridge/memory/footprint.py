@@ -96,6 +96,18 @@ def settled_resident() -> int:
         return peak_resident()
 
 
+def peak_memory(device: torch.device) -> int:
+    """Most bytes so far: resident of this process, or of tensors if the run is on a GPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return peak_resident()
+
+
+def settled_memory(device: torch.device) -> int:
+    """Bytes that are taken before a run: as `settled_resident`, or by tensors on a GPU."""
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else settled_resident()
+
+
 class ResidentRise:
     """Context that measures by how much resident memory rises within it at the most.
 

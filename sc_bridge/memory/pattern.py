@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sc_bridge.elements import program
@@ -46,6 +47,7 @@ class Size(NamedTuple):
 
 
 Sizes = tuple[Size, ...]
+HOST = torch.device("cpu")
 
 
 def _sizes(few: int, more: int) -> Sizes:
@@ -58,8 +60,20 @@ TINY = _sizes(64, 96)
 _TINY_WITH_KERNELS = _sizes(program.FEW, program.FEW + 512)
 
 
-def tiny_like(size: Size) -> Sizes:
+# Libraries of a GPU may fetch work space of their own in one of several runs.
+_ATTEMPTS = 4
+# The allocator of a GPU rounds up to 512 bytes, and small blocks alone no further.
+_ON_GPU = (
+    Size(2048, (16, 16, 16)),
+    Size(3072, (16, 16, 16)),
+    Size(2048, (16, 16, 32)),
+)
+
+
+def tiny_like(size: Size, device: torch.device = HOST) -> Sizes:
     """Return tiny sizes that go the same ways through the code as one of any size."""
+    if device.type != "cpu":
+        return _ON_GPU
     per_bunch = size.n_particles // size.n_bunches
     return _TINY_WITH_KERNELS if per_bunch >= program.FEW else TINY
 
@@ -87,7 +101,9 @@ class Pattern:
         return float(np.cumsum(changes).max(initial=0.0))
 
 
-def find_pattern(run: Callable[[Size], None], name: str, tiny: Sizes = TINY) -> Pattern:
+def find_pattern(
+    run: Callable[[Size], None], name: str, tiny: Sizes = TINY, device: torch.device = HOST
+) -> Pattern:
     """Trace a run at tiny sizes and find its pattern.
 
     Parameters
@@ -98,6 +114,8 @@ def find_pattern(run: Callable[[Size], None], name: str, tiny: Sizes = TINY) -> 
         For messages.
     tiny : tuple of Size
         As `tiny_like` gives them.
+    device : torch.device
+        Whose allocations count.
 
     Raises
     ------
@@ -106,8 +124,11 @@ def find_pattern(run: Callable[[Size], None], name: str, tiny: Sizes = TINY) -> 
     """
     for size in tiny:  # fills caches
         run(size)
-    traces = [_trace(run, size) for size in tiny]
-    counts = {len(trace.changes) for trace in traces}
+    traces = [_trace(run, size, device) for size in tiny]
+    attempts = 1 if device == HOST else _ATTEMPTS
+    while len(counts := {len(trace.changes) for trace in traces}) > 1 and attempts > 1:
+        traces = [_trace(run, size, device) for size in tiny]
+        attempts -= 1
     if len(counts) > 1:
         raise ScBridgeError(
             f"plan: {name} allocates {sorted(counts)} times, depending on the size of the run: "
@@ -117,8 +138,8 @@ def find_pattern(run: Callable[[Size], None], name: str, tiny: Sizes = TINY) -> 
     return _with_solves(by_feature(sizes.T, tiny), traces[0])
 
 
-def _trace(run: Callable[[Size], None], size: Size) -> AllocationTrace:
-    with AllocationTrace() as trace:
+def _trace(run: Callable[[Size], None], size: Size, device: torch.device) -> AllocationTrace:
+    with AllocationTrace(device) as trace:
         run(size)
     return trace
 

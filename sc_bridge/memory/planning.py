@@ -26,7 +26,7 @@ from ..errors import ScBridgeError
 from ..sequence import KickedSequence
 from ..units import to_si
 from .measuring import bunch_bytes
-from .pattern import Grid3, Size
+from .pattern import HOST, Grid3, Size
 from .predict import Peak, Predictor, Setting
 
 # Kicks from one anchor to the next: even chaotic motion is rebuilt over so many.
@@ -109,6 +109,7 @@ def plan(
     loss: Callable[[Bunch], Tensor] | None = None,
     backward: bool = True,
     adjoint: Adjoint | None = None,
+    device: torch.device | str | None = None,
 ) -> Plan:
     """Predict the peak memory of a run and of its backward pass, and choose a strategy.
 
@@ -136,6 +137,8 @@ def plan(
         keeps nothing.
     adjoint : Adjoint, optional
         The only strategy to predict, in the dtype of the run only; by default all of them.
+    device : torch.device or str, optional
+        Where the bunch will be; by default where `bunch` is, or the CPU.
 
     Returns
     -------
@@ -159,8 +162,16 @@ def plan(
         raise ScBridgeError(f"plan: dtype = {dtype}: must be torch.float32 or torch.float64")
     if not isinstance(turns, int) or turns < 1:
         raise ScBridgeError(f"plan: turns = {turns!r}: must be a whole number from 1")
+    there = HOST if bunch is None else bunch.coordinates.device
     planner_of = partial(
-        _Planner, sequence, bunch, turns=turns, loss=loss, backward=backward, adjoint=adjoint
+        _Planner,
+        sequence,
+        bunch,
+        turns=turns,
+        loss=loss,
+        backward=backward,
+        adjoint=adjoint,
+        device=there if device is None else torch.device(device),
     )
     planners = {kind: planner_of(kind) for kind in (_DTYPES if adjoint is None else (dtype,))}
     n_kicks = _checked_kicks(sequence, planners[dtype].predictor, turns)
@@ -193,6 +204,7 @@ class _Planner:
         loss: Callable[[Bunch], Tensor] | None,
         backward: bool,
         adjoint: Adjoint | None,
+        device: torch.device,
     ) -> None:
         has_apertures = not all(part.is_map for stage in sequence.stages for part in stage.maps)
         setting = Setting(
@@ -201,6 +213,7 @@ class _Planner:
             wants_weight=bunch is not None and bunch.weight.requires_grad,
             some_lost=has_apertures or (bunch is not None and not bool(bunch.alive.all())),
             loss=loss,
+            device=device,
         )
         self.predictor = Predictor(sequence, setting, turns)
         self.bunch = bunch

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from ..adjoint import Checkpoint, RecordAll, Reversible, StoreStates
 from ..adjoint.checkpoint import bunches_besides, slots_within
 from ..adjoint.protocol import Adjoint
-from ..sequence import KickedSequence
+from ..sequence import KickedSequence, Stage
 from .kinds import kinds_of
-from .pattern import Size, Sizes, tiny_like
+from .pattern import Pattern, Size, Sizes, tiny_like
 from .stage_patterns import Setting as Setting
 from .stage_patterns import StagePatterns
 from .workspace import green_bytes, kernel_buffers, solve_bytes
@@ -59,7 +59,7 @@ class Predictor:
         tensors = predict(0.0)
         if settings is None:
             return Peak(tensors, tensors)
-        device = self.setting.reference.p0c.device
+        device = self.setting.device
         total = predict(solve_bytes(size, settings, dtype, device))
         total += kernel_buffers(size, settings, dtype, device)
         total += green_bytes(size, settings, dtype, self.n_kicks)
@@ -90,11 +90,17 @@ class Predictor:
             return self._peak(size, work, bunches_besides(self.n_stages, slots), 1)
         lows = range(0, self.n_stages, adjoint.every)
         pieces = [self.kinds[low : low + adjoint.every] for low in lows]
-        bytes_of = [
-            len(piece) * self.state(size) + self._kicks_of(piece) * self.field(size)
-            for piece in pieces
-        ]
-        return max(bytes_of) + self._peak(size, work, len(pieces) - 1, 0)
+        besides = self._besides(size, work)
+        highest = max(self._peak_of_piece(piece, size, besides) for piece in pieces)
+        return highest + (len(pieces) - 2) * self.state(size)
+
+    def _peak_of_piece(self, piece: list[int], size: Size, besides: list[float]) -> float:
+        """States and potentials up to a stage, which go one by one, and what that stage needs."""
+        held, highest = 0.0, 0.0
+        for kind in piece:
+            held += self.state(size) + self._kicks_of([kind]) * self.field(size)
+            highest = max(highest, held + besides[kind])
+        return highest
 
     def reverse(self, adjoint: Reversible, size: Size, work: float) -> float:
         """First, last and anchors, and what undoing and repeating one stage needs."""
@@ -112,11 +118,28 @@ class Predictor:
 
         That is the peak of two such stages less the second state and both potentials.
         """
-        besides = max(
-            pattern.peak(size, work) - 2 * self.field(size) * (stage.kick is not None)
-            for stage, pattern in self._patterns(size).demanding
-        )
+        besides = max(self._besides(size, work))
         return besides + (states - 1) * self.state(size) + fields * self.field(size)
+
+    def _besides(self, size: Size, work: float) -> list[float]:
+        """What a stage of each kind needs besides one state.
+
+        Of those that record less than the most demanding ones: less by what they record less,
+        but no less than the one that records least, whose kick needs what every kick does.
+        """
+        patterns = self._patterns(size)
+
+        def besides(stage: Stage, pattern: Pattern) -> float:
+            return pattern.peak(size, work) - 2 * self.field(size) * (stage.kick is not None)
+
+        known = {self.examples.index(row[0]): besides(*row) for row in patterns.demanding}
+        least = besides(*patterns.least_demanding)
+        recorded = (patterns.recorded @ size.features).tolist()
+        first = next(iter(known))
+        return [
+            known.get(kind, max(least, known[first] - max(0.0, recorded[first] - own)))
+            for kind, own in enumerate(recorded)
+        ]
 
     def record(self, adjoint: RecordAll, size: Size, work: float) -> float:
         """Everything that is recorded, and what the backward pass of the last stage needs."""
@@ -127,7 +150,7 @@ class Predictor:
 
     def _patterns(self, size: Size) -> StagePatterns:
         """Patterns of the stages in runs that go the ways which one of this size goes."""
-        tiny = tiny_like(size)
+        tiny = tiny_like(size, self.setting.device)
         if tiny not in self._known:
             last = self.kinds[-1]
             self._known[tiny] = StagePatterns(

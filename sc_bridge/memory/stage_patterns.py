@@ -20,7 +20,7 @@ from ..adjoint.protocol import Adjoint
 from ..course import Course
 from ..sequence import KickedSequence, Stage
 from .footprint import SavedBytes, uncollected
-from .pattern import Pattern, Size, Sizes, by_feature, find_pattern
+from .pattern import HOST, Pattern, Size, Sizes, by_feature, find_pattern
 
 # Kinds of stages whose backward pass is looked at: those whose recording is largest.
 _MOST_DEMANDING = 2
@@ -31,7 +31,8 @@ _NEARLY = 0.7  # of the largest, to be looked at besides it
 class Setting:
     """What of a run decides about its memory, besides its size.
 
-    `loss` gives what is differentiated from the outgoing bunch, all components at once.
+    `loss` gives what is differentiated from the outgoing bunch, all components at once; `device`
+    is where the particles are.
     """
 
     dtype: torch.dtype
@@ -39,6 +40,7 @@ class Setting:
     wants_weight: bool = False
     some_lost: bool = False
     loss: Callable[[Bunch], Tensor] | None = None
+    device: torch.device = HOST
 
 
 class StagePatterns:
@@ -89,6 +91,15 @@ class StagePatterns:
         return [self._find(stage, Reversible()) for stage in self._most_recorded]
 
     @cached_property
+    def least_demanding(self) -> tuple[Stage, Pattern]:
+        """The stage with a kick, if there is any, that records least, and its pattern."""
+        kicked = [n for n, stage in enumerate(self.examples) if stage.kick is not None]
+        kinds = kicked or range(len(self.examples))
+        stage = self.examples[min(kinds, key=lambda n: self.recorded[n, 0])]
+        found = next((pattern for known, pattern in self.demanding if known is stage), None)
+        return stage, found or self._find(stage, StoreStates())
+
+    @cached_property
     def _most_recorded(self) -> list[Stage]:
         per_particle = self.recorded[:, 0]
         order = np.argsort(-per_particle)[:_MOST_DEMANDING].tolist()
@@ -108,7 +119,9 @@ class StagePatterns:
 
         with uncollected():
             return [
-                find_pattern(run_of(stage), f"stage at s = {stage.s:.6g} m", self.tiny)
+                find_pattern(
+                    run_of(stage), f"stage at s = {stage.s:.6g} m", self.tiny, self.setting.device
+                )
                 for stage in self._most_recorded
             ]
 
@@ -130,7 +143,8 @@ class StagePatterns:
             _take_gradients(end, wanted, self.setting.loss)
 
         with uncollected():
-            return find_pattern(run, f"{adjoint!r} at s = {example.s:.6g} m", self.tiny)
+            name = f"{adjoint!r} at s = {example.s:.6g} m"
+            return find_pattern(run, name, self.tiny, self.setting.device)
 
     def _run_twice(
         self,
@@ -155,9 +169,7 @@ class StagePatterns:
     def _start(self, size: Size) -> tuple[Bunch, list[Tensor]]:
         """Bunch of a tiny run, and what to differentiate with respect to."""
         setting = self.setting
-        coordinates = torch.zeros(
-            6, size.n_particles, dtype=setting.dtype, device=setting.reference.p0c.device
-        )
+        coordinates = torch.zeros(6, size.n_particles, dtype=setting.dtype, device=setting.device)
         weight = coordinates.new_ones(size.n_particles if setting.wants_weight else ())
         alive = torch.ones_like(coordinates[0], dtype=torch.bool)
         if setting.some_lost:

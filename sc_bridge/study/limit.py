@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sc_bridge.elements import Bunch
@@ -17,7 +18,7 @@ from ..adjoint import StoreStates
 from ..adjoint.protocol import Adjoint
 from ..errors import ScBridgeError, StudyError
 from ..memory import Plan, plan
-from ..memory.footprint import peak_resident, settled_resident
+from ..memory.footprint import peak_memory, settled_memory
 from ..memory.planning import in_bytes
 from ..sequence import KickedSequence
 from .building import build_sequence, make_bunch
@@ -71,8 +72,6 @@ def decide(
     freely = limit is not None if section is None else section.strategy == "plan"
     asked = section.value if section is not None else None
     fixed = None if freely else asked or StoreStates()
-    if fixed is not None and limit is None and study.model.device != "cpu":
-        return Decision(fixed)
     there = _budget(study) if limit is not None else _left_by_machine(study)
     try:
         planned = _plan(study, sequence, example(), there if freely else None, loss, fixed)
@@ -88,7 +87,8 @@ def decide(
             f'{in_bytes(there)}: take adjoint = "plan", fewer particles, or more memory'
         )
     # what the plan made the process load stays
-    peak = max(peak_resident(), settled_resident() + planned.peak)
+    device = torch.device(study.model.device)
+    peak = max(peak_memory(device), settled_memory(device) + planned.peak)
     return Decision(fixed or planned.adjoint, peak)
 
 
@@ -101,8 +101,11 @@ def _memory_of_machine() -> float:
 
 def _left_by_machine(study: Study) -> float | None:
     """What this machine leaves a run besides the process, bytes; None where nobody tells."""
-    there = _memory_of_machine() - peak_resident()
-    return there if study.model.device == "cpu" and there < math.inf else None
+    device = torch.device(study.model.device)
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    there = _memory_of_machine() - peak_memory(device)
+    return there if there < math.inf else None
 
 
 def check_size(study: Study) -> None:
@@ -167,13 +170,14 @@ def plan_study(study: Study, memory: Any = None) -> Plan:
 
 def _budget(study: Study) -> float | None:
     """What a run may take besides the process, bytes; None without a limit."""
-    limit, taken = study.model.memory_limit, peak_resident()
+    device = torch.device(study.model.device)
+    limit, taken = study.model.memory_limit, peak_memory(device)
     if limit is not None and limit <= taken:
         raise StudyError(
             f"{study.path}: memory_limit = {limit:.4g} B: the program alone takes {taken:.4g} B: "
             "give more"
         )
-    return None if limit is None else limit - settled_resident()
+    return None if limit is None else limit - settled_memory(device)
 
 
 def _plan(

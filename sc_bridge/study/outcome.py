@@ -57,9 +57,9 @@ class Outcome:
         As it was tracked.
     audit : Audit
     start : Bunch
-        As it began, without gradients.
+        As it began, without gradients, on the CPU.
     bunch : Bunch
-        At the end, without gradients.
+        At the end, without gradients, on the CPU.
     final : dict of str to float
         Every moment of `bunch` in the units of `MOMENTS`, and "n_alive".
     derivatives : tuple of Derivative

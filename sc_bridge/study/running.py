@@ -16,7 +16,7 @@ from sc_bridge.elements import Bunch
 
 from ..adjoint import track
 from ..errors import StudyError
-from ..memory.footprint import SavedBytes, peak_resident
+from ..memory.footprint import SavedBytes, peak_memory
 from ..moments import MOMENTS, moment
 from ..monitors import BunchRecord
 from ..sequence import KickedSequence
@@ -107,14 +107,17 @@ def run_study(study: Study, progress: Progress = _silent) -> Outcome:
     clock.stage("backward")
     clock.seconds["total"] = sum(clock.seconds.values())
     memory = Footprint(
-        saved.count, peak_resident(), decision.predicted_peak, repr(decision.adjoint)
+        saved.count,
+        peak_memory(torch.device(study.model.device)),
+        decision.predicted_peak,
+        repr(decision.adjoint),
     )
     return Outcome(
         study,
         sequence,
         audit,
-        start.detach(),
-        end.detach(),
+        start.detach().to("cpu"),
+        end.detach().to("cpu"),
         final,
         derivatives,
         trace.along_s,
@@ -140,9 +143,9 @@ class _Trace:
     def __call__(self, s: float, bunch: Bunch, done: int) -> None:
         self.progress("tracking", done, self.n_kicks)
         self.along_s["s"].append(s)
-        with torch.no_grad():
-            for name in TRACED:
-                value = moment(bunch, name).item()
+        with torch.no_grad():  # one look at a GPU for all of them
+            values = torch.stack([moment(bunch, name).double() for name in TRACED]).tolist()
+            for name, value in zip(TRACED, values, strict=True):
                 if not math.isfinite(value):
                     raise StudyError(
                         f"{name} is not finite at s = {s:.6g} m: particles have left the "
@@ -173,10 +176,14 @@ def _trace_elements(sequence: KickedSequence, bunch: Bunch, turns: int, trace: _
 
 
 def _without_gradients(record: Any) -> Any:
-    """Return the record of a monitor without its graph."""
+    """Return the record of a monitor without its graph, on the CPU."""
     if isinstance(record, BunchRecord):
-        return dataclasses.replace(record, bunches=tuple(b.detach() for b in record))
-    fields = {f.name: getattr(record, f.name).detach() for f in dataclasses.fields(record)}
+        bunches = tuple(bunch.detach().to("cpu") for bunch in record)
+        return dataclasses.replace(record, bunches=bunches)
+    fields = {
+        field.name: getattr(record, field.name).detach().to("cpu")
+        for field in dataclasses.fields(record)
+    }
     return type(record)(**fields)
 
 

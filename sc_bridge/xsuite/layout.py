@@ -24,7 +24,7 @@ def lay_out(particles: Any) -> Any:
     """Return new particles over the buffer of these, with the coordinates in the order of a bunch.
 
     Values of the coordinates are to be written afterwards; the old object is not to be used.
-    On the CPU only.
+    In a ContextCupy the head of the structure is read and written on the GPU.
     """
     xt = import_xtrack()
     structure = particles._xobject

@@ -90,7 +90,7 @@ def particles_from(bunch: Bunch | TrackResult, out: Any = None, context: Any = N
     -------
     xtrack.Particles
         Without lost particles in the order of the bunch. Those lost in the bunch have state 0
-        and come last, as xtrack keeps them. New ones on the CPU lie in memory as a bunch does:
+        and come last, as xtrack keeps them. New ones lie in memory as a bunch does:
         `bunch_from(particles, copy=False)` needs no copy.
 
     Raises
@@ -124,7 +124,6 @@ def particles_from(bunch: Bunch | TrackResult, out: Any = None, context: Any = N
 
 def _new(bunch: Bunch, context: Any) -> Any:
     xt = import_xtrack()
-    on_cpu = context is None or array_module(context) is np
     reference = bunch.reference
     particles = xt.Particles(
         _context=context,
@@ -133,7 +132,8 @@ def _new(bunch: Bunch, context: Any) -> Any:
         p0c=reference.p0c.item(),
         x=np.zeros(bunch.n_particles),
     )
-    return lay_out(particles) if on_cpu else particles
+    array_module(particles._context)  # refuses contexts that are neither
+    return lay_out(particles)
 
 
 def _write(bunch: Bunch, particles: Any, order: Tensor) -> None:
