@@ -29,7 +29,6 @@ LONG = (10_000, 16)
 INTENSITY = 1.2e11  # core tune depression 12 % on 16 nodes an axis, 15 % in closed form
 MASS = 938272089.43  # eV
 MOMENTUM = 571e6  # eV/c
-WARM_UP = 1000  # kicks without gradients, after which most Green functions are there
 # glibc: a row of particles is mapped on its own, and goes back to the system when it is free, so
 # that resident memory is what is in use; two threads would wait for each other to get it
 RESIDENT = {"MALLOC_MMAP_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1"}
@@ -200,8 +199,8 @@ def long_run(kicks: int) -> dict[str, float]:
 
     rises: dict[str, float] = {}
     lines = {"few": channel(3, *LONG, "float64"), "many": channel(kicks // 4, *LONG, "float64")}
-    with torch.no_grad():
-        scb.track(*channel(min(kicks, WARM_UP) // 4, *LONG, "float64"))
+    with torch.no_grad():  # Green functions of the whole run
+        scb.track(*lines["many"])
     for name, (sequence, bunch) in [("warm up", lines["few"]), *lines.items()]:
         with ResidentRise() as rise:
             out = scb.track(sequence, bunch, adjoint=scb.Reversible())
