@@ -124,6 +124,8 @@ def particles_from(bunch: Bunch | TrackResult, out: Any = None, context: Any = N
 
 def _new(bunch: Bunch, context: Any) -> Any:
     xt = import_xtrack()
+    if context is not None:
+        array_module(context)  # refuses what is no context of a CPU or of CuPy
     reference = bunch.reference
     particles = xt.Particles(
         _context=context,
@@ -132,7 +134,6 @@ def _new(bunch: Bunch, context: Any) -> Any:
         p0c=reference.p0c.item(),
         x=np.zeros(bunch.n_particles),
     )
-    array_module(particles._context)  # refuses contexts that are neither
     return lay_out(particles)
 
 
