@@ -48,6 +48,8 @@ def rvv_minus_one(pzeta: Tensor, delta: Tensor, reference: Reference) -> Tensor:
 
 def is_whole(alive: Tensor) -> bool:
     """Whether no particle is lost; what was seen is remembered until the tensor changes."""
+    if alive.is_inference():  # nothing tells when it changes
+        return bool(alive.all())
     seen, *when = getattr(alive, _SEEN, (False, -1, -1))
     if when == [alive._version, id(alive)]:
         return seen
@@ -56,7 +58,8 @@ def is_whole(alive: Tensor) -> bool:
 
 def remember_whole(alive: Tensor, whole: bool) -> bool:
     """Note whether no particle is lost, so that nobody has to look (and wait for a GPU)."""
-    setattr(alive, _SEEN, (whole, alive._version, id(alive)))  # a copy has another id
+    if not alive.is_inference():
+        setattr(alive, _SEEN, (whole, alive._version, id(alive)))  # a copy has another id
     return whole
 
 

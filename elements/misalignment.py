@@ -134,6 +134,8 @@ class Misalignable(Element):
         return False
 
     def _was_zero(self, name: str, parameter: Tensor) -> bool:
+        if parameter.is_inference():
+            return not bool(parameter.any())
         seen, version = self._seen_zero.get(name), parameter._version
         if seen is not None and seen[0] is parameter and seen[1] == version:
             return True

@@ -43,6 +43,8 @@ _SMALL_BLOCK = 256
 _LEAST_BLOCK = 16
 _NOTES = 2**19  # bytes
 _FEW_MOVES = 4
+# Numbers of a kick whose gradients are asked for one by one: the others are its strengths.
+_OTHERS = 3
 # Bytes of a result from which it is written past the caches.
 _STREAMED = 2**24
 
@@ -68,8 +70,7 @@ class Program:
             if place is None:
                 place = places[id(move)] = len(self.values)
                 self.values += move.numbers
-            wanted = (1 << i for i, number in enumerate(move.numbers) if _has_gradient(number))
-            self.codes.extend((move.kind, place, len(move.numbers), sum(wanted)))
+            self.codes.extend((move.kind, place, len(move.numbers), _wanted(move.numbers)))
 
     @property
     def is_batched(self) -> bool:
@@ -95,8 +96,13 @@ class Program:
         return state
 
 
-def _has_gradient(number: Number) -> bool:
-    return isinstance(number, Tensor) and number.requires_grad
+def _wanted(numbers: Sequence[Number]) -> int:
+    """Return a bit for each of the first numbers that has a gradient, one for all others."""
+    bits = 0
+    for place, number in enumerate(numbers):
+        if isinstance(number, Tensor) and number.requires_grad:
+            bits |= 1 << min(place, _OTHERS)
+    return bits
 
 
 class Moved(torch.autograd.Function):
@@ -173,7 +179,10 @@ def _replayed(
         rows = program.on_tensors(*inputs)
         out = torch.stack(torch.broadcast_tensors(*rows), dim=-2)
     asked = [tensor for tensor, want in zip(inputs, wanted, strict=True) if want]
-    found = iter(torch.autograd.grad(out, asked, gradient, create_graph=again))
+    found = iter(
+        # a row of markers uses no number
+        torch.autograd.grad(out, asked, gradient, create_graph=again, materialize_grads=True)
+    )
     return [next(found) if want else None for want in wanted]
 
 

@@ -1,5 +1,6 @@
 /* Whole programs of maps: program.py has the arguments. A code is the kind of a map, the place of
-   its numbers, how many there are, and a bit for each of which the gradient is wanted. */
+   its numbers, how many there are, and of which the gradient is wanted: a bit for each of the first
+   three, and one for all others. */
 
 static void move_REAL(const int64_t *code, const double *numbers, int64_t n, Particles_REAL *p) {
   const double *own = numbers + code[1];

@@ -289,3 +289,40 @@ def test_a_small_bunch_compiles_nothing(monkeypatch):
     monkeypatch.setattr(kernels, "load", lambda: pytest.fail("kernels looked for"))
     bunch = Bunch(particles(program.FEW - 1).requires_grad_(), make_reference())
     ROWS["quadrupole"].track(bunch).coordinates.sum().backward()
+
+
+def test_second_derivatives_by_a_reference_that_a_row_does_not_use_are_zero():
+    base, coordinates = make_reference(), particles().requires_grad_()
+    reference = Reference(base.mass0, base.q0, base.p0c.clone().requires_grad_())
+    out = elements.Marker().track(Bunch(coordinates, reference)).coordinates
+    inputs = (coordinates, reference.p0c)
+    first, by_momentum = torch.autograd.grad(out.square().sum(), inputs, create_graph=True)
+    assert by_momentum == 0.0
+    (second,) = torch.autograd.grad(first.sum(), coordinates)
+    assert torch.equal(second, torch.full_like(second, 2.0))
+
+
+def test_gradients_by_more_strengths_than_a_word_has_bits():
+    strengths = torch.zeros(40, dtype=torch.float64)
+    element = elements.Multipole(knl=strengths.requires_grad_(), ksl=strengths)
+    coordinates, found = particles(), []
+    for size in (MANY, program.FEW // 2):
+        element.zero_grad()
+        for block in coordinates.split(size, dim=-1):
+            out = element.track(Bunch(block, make_reference())).coordinates
+            out.backward(torch.ones_like(out))
+        found.append((element.knl.grad.clone(), element.ksl.grad.clone()))
+    for mine, theirs in zip(*found, strict=True):
+        assert (mine - theirs).abs().max() < 1e-12 * theirs.abs().max()
+
+
+@pytest.mark.parametrize("n", [9, MANY])
+def test_bunches_pass_in_inference_mode(n):
+    element = elements.Quadrupole(length=0.4, k1=0.9, shift_x=1e-3)
+    expected = element.track(Bunch(particles(n), make_reference()))
+    with torch.inference_mode():
+        bunch = element.track(Bunch(particles(n), make_reference()))
+        lost = elements.LimitRect(max_x=0.0).track(bunch)
+        assert bunch.is_whole and not lost.is_whole
+        assert torch.equal(bunch.coordinates, expected.coordinates)
+        assert torch.equal(element.inverse().track(lost).alive, lost.alive)
