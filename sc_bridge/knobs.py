@@ -8,6 +8,7 @@ from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import increment_version
 
 from sc_bridge.elements.gpu import Move, leaving, together
 
@@ -63,6 +64,7 @@ class Knobs(nn.Module):
                 parameter.copy_(new)
             else:  # a batch of values
                 parameter.data = new.clone()
+                increment_version(parameter)  # as copying into it does: graphs notice
 
     def __contains__(self, name: object) -> bool:
         return name in self._index

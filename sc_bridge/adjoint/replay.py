@@ -29,6 +29,7 @@ from sc_bridge.elements.space_charge import Field
 from ..course import Course, Observer
 from ..errors import ScBridgeError
 from ..stages import Losses
+from .conditions import Conditions
 from .protocol import Outcome
 from .record import RecordAll
 from .repeated import Repeated
@@ -122,7 +123,8 @@ class Taped(ABC):
         )
         if not torch.is_grad_enabled() or not any(tensor.requires_grad for tensor in inputs):
             return RecordAll().run(course, bunch, observer)  # there is nothing to keep
-        task = _Task(self, course, bunch.alive, observer, tuple(named))
+        conditions = Conditions.of(course.sequence, bunch.alive)
+        task = _Task(self, course, bunch.alive, observer, tuple(named), conditions)
         coordinates, p0c, *seen = _Run.apply(task, *inputs)
         end, losses = task.result[0]
         out = end.replace(
@@ -142,6 +144,7 @@ class _Task:
     alive: Tensor
     observer: Observer | None
     names: tuple[str, ...]  # of the parameters that ask for gradients
+    conditions: Conditions
     result: list[tuple[Bunch, Losses]] = field(default_factory=list)  # of the forward pass
 
 
@@ -173,12 +176,14 @@ class _Run(torch.autograd.Function):
                 f"track: {task.strategy!r} gives first derivatives only: "
                 "use adjoint=RecordAll() for higher ones"
             )
+        task.conditions.check()
         n_inputs = _N_BUNCH + len(task.names)
         kept = ctx.saved_tensors
         parameters = dict(zip(task.names, kept[_N_BUNCH:n_inputs], strict=True))
         walk = _Walk(task, ctx.journal, parameters, ctx.needs_input_grad[1:], list(gradients))
-        for entry in ctx.tape.backwards(list(kept[n_inputs:])):
-            walk.back_through(entry)
+        with task.conditions.restored():
+            for entry in ctx.tape.backwards(list(kept[n_inputs:])):
+                walk.back_through(entry)
         totals = zip(walk.totals(), kept, strict=False)
         return None, *(None if sum_ is None else sum_.to(given.device) for sum_, given in totals)
 
