@@ -29,6 +29,7 @@ from .state import State as State
 from .state import Transport as Transport
 
 _MOST = 10_000  # kicks of an integrator: each is listed
+_MOST_ORDERS = 171  # the factorial of a higher order is no float
 
 
 class Driver(Protocol):
@@ -322,12 +323,19 @@ class Element(nn.Module):
 
     def _register_tensor(self, name: str, value: Any, rank: int) -> None:
         try:
+            if not isinstance(value, float) and torch.as_tensor(value).is_complex():
+                raise TypeError
             tensor = torch.as_tensor(value, dtype=torch.float64).detach().clone()
         except (TypeError, ValueError, RuntimeError, OverflowError):
             kind = "a list of numbers" if rank else "a number"
             raise ElementError(f"{self.label}: {name} = {value!r}: must be {kind}") from None
         if tensor.dim() < rank:
             raise ElementError(f"{self.label}: {name} = {value}: must be a list of numbers")
+        if rank and tensor.shape[-1] > _MOST_ORDERS:
+            raise ElementError(
+                f"{self.label}: {name} has {tensor.shape[-1]} components: must have at most "
+                f"{_MOST_ORDERS}"
+            )
         if not bool(torch.isfinite(tensor).all()):
             raise ElementError(f"{self.label}: {name} = {value}: must be finite")
         wanted = isinstance(value, Tensor) and value.requires_grad

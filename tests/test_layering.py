@@ -17,7 +17,9 @@ BRIDGE = sorted(
     if "elements" not in path.relative_to(ROOT / "sc_bridge").parts
 )
 # What physics may use besides itself.
-ALLOWED_IN_ELEMENTS = {"torch", "triton", "numpy", "scipy", "xobjects"} | set(sys.stdlib_module_names)
+ALLOWED_IN_ELEMENTS = {"torch", "triton", "numpy", "scipy", "xobjects"} | set(
+    sys.stdlib_module_names
+)
 XSUITE = {"xtrack", "xfields", "xpart", "xdeps", "xcoll", "xsuite"}
 HEAVY = ("xtrack", "xfields", "matplotlib", "h5py", "pandas")
 

@@ -25,7 +25,8 @@ def test_the_last_line_holds_the_figures_of_every_class():
     for row in figures.values():
         assert row["forward_vs_xtrack"] > 0 and row["gradient_vs_xtrack"] > 0
         assert row["max_abs_error"] < PARITY
-    assert figures["Drift"]["kept_bytes_per_particle"] == 0.0
+    # a few numbers of the map, however many particles
+    assert figures["Drift"]["kept_bytes_per_particle"] < 0.1
     assert figures["BendExact"]["kept_bytes_per_particle"] > 48.0
 
 

@@ -165,7 +165,8 @@ def plan_study(study: Study, memory: Any = None) -> Plan:
     example = make_bunch(study, sequence, inputs, n_particles=EXAMPLE)
     budget = _budget(study) if memory is None else memory
     loss = partial(outputs_of, study) if inputs else None
-    return _plan(study, sequence, example, budget, loss, None)
+    whose = None if memory is None else "memory"
+    return _plan(study, sequence, example, budget, loss, None, whose)
 
 
 def _budget(study: Study) -> float | None:
@@ -187,7 +188,9 @@ def _plan(
     budget: Any,
     loss: Callable[[Bunch], Tensor] | None,
     adjoint: Adjoint | None,
+    whose: str | None = None,
 ) -> Plan:
+    """Plan with the study's numbers; errors name whose memory it is."""
     try:
         return plan(
             sequence,
@@ -200,8 +203,8 @@ def _plan(
             adjoint=adjoint,
         )
     except ScBridgeError as error:
-        whose = "this machine" if study.model.memory_limit is None else "memory_limit"
-        raise StudyError(f"{study.path}: {whose}: {error}") from None
+        limit = "this machine" if study.model.memory_limit is None else "memory_limit"
+        raise StudyError(f"{study.path}: {whose or limit}: {error}") from None
 
 
 def _number_of(study: Study, sequence: KickedSequence) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -69,6 +71,6 @@ def test_what_cannot_be_drawn_is_refused(channel):
         scb.plot("bunch.h5")
     with pytest.raises(scb.ScBridgeError, match=r"a batch of shape \(2,\): draw one bunch"):
         scb.plot(scb.Bunch(torch.zeros(2, 6, 3), bunch.reference))
-    without = type(result)(result.bunch, {"end": result["end"]}, ())
+    without = dataclasses.replace(result, records={"end": result["end"]})
     with pytest.raises(scb.ScBridgeError, match="the result has no moments"):
         scb.plot(without)

@@ -88,6 +88,20 @@ def test_text_where_a_number_belongs_is_refused():
         Multipole(knl=["a"])
 
 
+@pytest.mark.parametrize("value", [1 + 2j, torch.tensor(1 + 2j), [1 + 2j]])
+def test_a_complex_number_is_refused(value):
+    with pytest.raises(ElementError, match=r"k1 = .*: must be a number"):
+        Quadrupole(length=0.5, k1=value)
+    with pytest.raises(ElementError, match=r"knl = .*: must be a list of numbers"):
+        Multipole(knl=[value])
+
+
+def test_orders_whose_factorial_is_no_float_are_refused():
+    Multipole(knl=[0.0] * 170 + [1.0]).track(random_bunch())
+    with pytest.raises(ElementError, match="knl has 172 components: must have at most 171"):
+        Multipole(knl=[0.0] * 171 + [1.0])
+
+
 def test_a_cavity_has_a_frequency_or_a_harmonic():
     with pytest.raises(ElementError, match=r"harmonic = 1.0: give one of them"):
         Cavity(voltage=1.0, frequency=1e6, harmonic=1.0)

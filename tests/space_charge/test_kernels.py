@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -91,10 +92,16 @@ def test_a_module_that_is_there_needs_no_compiler(fresh, monkeypatch):
 def test_name_of_the_module_follows_the_source(monkeypatch, tmp_path):
     before = build.module_name()
     assert before == build.module_name()
-    changed = tmp_path / "particle_mesh.c"
-    changed.write_text(build.SOURCE.read_text() + "\n")
-    monkeypatch.setattr(build, "SOURCE", changed)
-    assert build.module_name() != before
+    folder = build.SOURCE.parent
+    shutil.copytree(
+        folder, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py", "__pycache__")
+    )
+    monkeypatch.setattr(build, "SOURCE", tmp_path / build.SOURCE.name)
+    assert build.module_name() == before
+    for name in (build.SOURCE.name, *build.PROGRAM):
+        (tmp_path / name).write_text((folder / name).read_text() + "\n")
+        assert build.module_name() != before
+        (tmp_path / name).write_text((folder / name).read_text())
 
 
 @pytest.mark.slow
