@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import re
@@ -10,7 +11,6 @@ import sys
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -79,7 +79,12 @@ class _Kept:
 
 
 def peak_resident() -> int:
-    """Largest resident size of this process so far, bytes."""
+    """Largest resident size of this process so far, bytes.
+
+    Linux counts in `ru_maxrss` what the process had that started this one; its /proc does not.
+    """
+    with contextlib.suppress(OSError):
+        return _status("VmHWM")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -145,7 +150,7 @@ def _status(key: str) -> int:
     return int(found[1]) * 1024
 
 
-@contextmanager
+@contextlib.contextmanager
 def uncollected() -> Iterator[None]:
     """Keep Python from collecting garbage, which would come at another moment in every run."""
     collecting = gc.isenabled()

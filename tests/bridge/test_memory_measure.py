@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -102,3 +106,11 @@ def test_resident_memory_rises_by_what_is_written():
     if rise.count is None:
         pytest.skip("needs Linux's /proc/self/clear_refs")
     assert rise.count == pytest.approx(64 * MEBI, rel=0.05)  # pages of the interpreter
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def test_peak_of_a_process_is_its_own_and_not_that_of_the_one_that_started_it():
+    large = torch.ones(1024 * MEBI, dtype=torch.uint8)
+    child = "from sc_bridge.memory.footprint import peak_resident; print(peak_resident())"
+    done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < large.numel()
