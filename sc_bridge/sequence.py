@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -25,6 +24,7 @@ from sc_bridge.elements.space_charge import (
 
 from .audit import Audit, audit_sequence
 from .build import build_elements
+from .counts import whole_number
 from .errors import LatticeError, SpaceChargeError
 from .knobs import Knobs
 from .lattice import Lattice
@@ -342,8 +342,7 @@ class KickedSequence(nn.Module):
 
 def check_turns(what: str, turns: int) -> None:
     """Refuse what is no number of turns."""
-    if not isinstance(turns, Integral) or isinstance(turns, bool) or turns < 1:
-        raise LatticeError(f"{what}: turns = {turns!r}: must be a whole number from 1")
+    whole_number(f"{what}: turns", turns, LatticeError)
 
 
 @contextmanager

@@ -90,7 +90,7 @@ class KicksPerElement:
     number: int = 1
 
     def __post_init__(self) -> None:
-        if not isinstance(self.number, int) or self.number < 1:
+        if not isinstance(self.number, int) or isinstance(self.number, bool) or self.number < 1:
             raise LatticeError(
                 f"slicing: {self.number!r} kicks per element: must be a whole number from 1"
             )

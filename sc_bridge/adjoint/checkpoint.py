@@ -25,6 +25,7 @@ from torch import Tensor
 
 from sc_bridge.elements import Bunch
 
+from ..counts import whole_number
 from ..course import Observer
 from ..errors import ScBridgeError
 from ..units import to_si
@@ -59,10 +60,8 @@ class Checkpoint(Taped):
     def __post_init__(self) -> None:
         if (self.every is None) == (self.memory is None):
             raise ScBridgeError("Checkpoint: give one of every= and memory=")
-        if self.every is not None and (not isinstance(self.every, int) or self.every < 1):
-            raise ScBridgeError(
-                f"Checkpoint: every = {self.every!r}: must be a whole number from 1"
-            )
+        if self.every is not None:
+            whole_number("Checkpoint: every", self.every, ScBridgeError)
         if self.memory is not None:
             object.__setattr__(self, "memory", float(to_si(self.memory, "B", "memory")))
 

@@ -9,8 +9,10 @@ kept on the way, bound it and are checked as the start is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -19,6 +21,7 @@ from sc_bridge.elements import Bunch
 from sc_bridge.elements.bunch import COORDINATES
 from sc_bridge.elements.space_charge import Field
 
+from ..counts import whole_number
 from ..course import Observer
 from ..errors import ReconstructionError, ScBridgeError, SpaceChargeError
 from .repeated import Repeated
@@ -59,12 +62,14 @@ class Reversible(Taped):
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.anchors, int) or self.anchors < 0:
+        whole_number("Reversible: anchors", self.anchors, ScBridgeError, lowest=0)
+        if self.tolerance is None:
+            return
+        number = isinstance(self.tolerance, Real) and not isinstance(self.tolerance, bool)
+        if not number or not 0 < self.tolerance < math.inf:
             raise ScBridgeError(
-                f"Reversible: anchors = {self.anchors!r}: must be a whole number from 0"
+                f"Reversible: tolerance = {self.tolerance!r}: must be a positive, finite number"
             )
-        if self.tolerance is not None and not self.tolerance > 0:
-            raise ScBridgeError(f"Reversible: tolerance = {self.tolerance!r}: must be positive")
 
     def record(self, journal: Journal, bunch: Bunch, observer: Observer | None) -> Recorded:
         n_stages = len(journal.course)

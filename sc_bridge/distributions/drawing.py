@@ -14,6 +14,7 @@ from sc_bridge.elements.reference import as_scalar
 from sc_bridge.elements.special import sqrt_or_zero
 
 from ..bucket import matched_sigma_delta
+from ..counts import whole_number
 from ..errors import BunchError
 from ..sequence import KickedSequence
 from ..twiss import Twiss, periodic_twiss
@@ -87,10 +88,7 @@ def reference_of(sequence: KickedSequence | None, reference: Reference | None) -
 
 def checked_number(n_particles: Any) -> int:
     """Return a number of macroparticles, or refuse it."""
-    whole = isinstance(n_particles, int) and not isinstance(n_particles, bool)
-    if not whole or n_particles < 1:
-        raise BunchError(f"bunch: n_particles = {n_particles!r}: must be a whole number from 1")
-    return n_particles
+    return whole_number("bunch: n_particles", n_particles, BunchError)
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -22,6 +22,7 @@ from sc_bridge.elements.space_charge import SpaceCharge
 from ..adjoint import Checkpoint, RecordAll, Reversible, StoreStates
 from ..adjoint.checkpoint import bunches_besides, slots_within
 from ..adjoint.protocol import Adjoint
+from ..counts import whole_number
 from ..errors import ScBridgeError
 from ..sequence import KickedSequence
 from ..units import to_si
@@ -160,8 +161,7 @@ def plan(
     dtype = dtype or (torch.float64 if bunch is None else bunch.coordinates.dtype)
     if dtype not in _DTYPES:
         raise ScBridgeError(f"plan: dtype = {dtype}: must be torch.float32 or torch.float64")
-    if not isinstance(turns, int) or turns < 1:
-        raise ScBridgeError(f"plan: turns = {turns!r}: must be a whole number from 1")
+    turns = whole_number("plan: turns", turns, ScBridgeError)
     there = HOST if bunch is None else bunch.coordinates.device
     planner_of = partial(
         _Planner,
@@ -309,9 +309,7 @@ def _size(
     if bunch is not None and n_particles is None:
         total = bunch.coordinates.numel() // 6
         return Size(total, nodes, total // bunch.n_particles)
-    if not isinstance(n_particles, int) or n_particles < 1:
-        raise ScBridgeError(f"plan: n_particles = {n_particles!r}: must be a whole number from 1")
-    return Size(n_particles, nodes)
+    return Size(whole_number("plan: n_particles", n_particles, ScBridgeError), nodes)
 
 
 def _positive(budget: Any) -> float:

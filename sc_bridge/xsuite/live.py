@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import nn
+from torch.autograd.graph import increment_version
 
 from sc_bridge.audit import planned_kicks
 from sc_bridge.build import build_elements
@@ -146,6 +147,7 @@ def _copy_fields(element: Element, fresh: Element) -> None:
                 parameter.copy_(value)
             else:
                 parameter.data = value.clone()
+                increment_version(parameter)  # as copying into it does: graphs notice
     if isinstance(element, Cavity) and isinstance(fresh, Cavity):
         element.line_length = fresh.line_length
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import pytest
@@ -82,6 +83,7 @@ def test_the_memory_given_is_what_the_bunches_take():
         ({"every": 2, "memory": "1 GB"}, "give one of every= and memory="),
         ({"every": 0}, "every = 0: must be a whole number from 1"),
         ({"every": 1.5}, "every = 1.5"),
+        ({"every": True}, "every = True: must be a whole number from 1"),
     ],
 )
 def test_contradictory_checkpoints_are_refused(arguments, message):
@@ -99,7 +101,12 @@ def test_memory_needs_a_unit():
     [
         ({"anchors": -1}, "anchors = -1: must be a whole number from 0"),
         ({"anchors": 1.5}, "anchors = 1.5"),
-        ({"tolerance": 0.0}, "tolerance = 0.0: must be positive"),
+        ({"anchors": True}, "anchors = True: must be a whole number from 0"),
+        ({"tolerance": 0.0}, "tolerance = 0.0: must be a positive, finite number"),
+        ({"tolerance": math.inf}, "tolerance = inf: must be a positive, finite number"),
+        ({"tolerance": "1e-8"}, "tolerance = '1e-8': must be a positive, finite number"),
+        ({"tolerance": [1]}, r"tolerance = \[1\]: must be a positive, finite number"),
+        ({"tolerance": True}, "tolerance = True: must be a positive, finite number"),
     ],
 )
 def test_reversible_numbers_out_of_range_are_refused(arguments, message):
