@@ -337,7 +337,7 @@ def test_an_optimisation_steps_back_from_where_the_bunch_diverges(capsys, optimi
         (OPTIMISE, "", "[optimise] is missing: write minimise and vary"),
         ("[0.6, 0.9]", "[0.6, 0.7]", "kbrqf is 0.769142734, outside: widen the bounds"),
         ("[0.6, 0.9]", "[0.9, 0.6]", "optimise.vary.kbrqf = [0.9, 0.6]: the first must be"),
-        ("[0.6, 0.9]", "[0.6]", "optimise.vary.kbrqf = [0.6]: list should have at least 2"),
+        ("[0.6, 0.9]", "[0.6]", "optimise.vary.kbrqf = [0.6]: must have at least 2 entries"),
         ("kbrqf = [0.6, 0.9]", "kbrqx = [0.6, 0.9]", "optimise.vary: no knob, field or key"),
         (
             "kbrqf = [0.6, 0.9]",
