@@ -106,7 +106,10 @@ class Predictor:
         """First, last and anchors, and what undoing and repeating one stage needs."""
         n = adjoint.anchors + 1
         kept = {round(index * self.n_stages / n) for index in range(n)}
-        undoing = max(pattern.peak(size, work) for pattern in self._patterns(size).reversed)
+        patterns = self._patterns(size)
+        compared = adjoint.anchors or self.sequence.stages[0].kick is not None
+        undone = patterns.reversed if compared else patterns.reversed_behind_start
+        undoing = max(pattern.peak(size, work) for pattern in undone)
         repeating = self._peak(size, work, len(kept), min(1, self.n_kicks))
         return max(undoing + (len(kept) - 1) * self.state(size), repeating)
 

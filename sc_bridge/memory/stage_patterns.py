@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -87,8 +87,17 @@ class StagePatterns:
 
     @cached_property
     def reversed(self) -> list[Pattern]:
-        """Patterns of the stages that record most under Reversible, which undoes them as well."""
+        """Patterns of the stages that record most under Reversible, which undoes them as well.
+
+        The first of the two is also compared with the bunch that is kept before it.
+        """
         return [self._find(stage, Reversible()) for stage in self._most_recorded]
+
+    @cached_property
+    def reversed_behind_start(self) -> list[Pattern]:
+        """The same behind the first stage of the line, which is compared instead of them."""
+        ahead = self.sequence.stages[:1]
+        return [self._find(stage, Reversible(), ahead) for stage in self._most_recorded]
 
     @cached_property
     def least_demanding(self) -> tuple[Stage, Pattern]:
@@ -137,9 +146,9 @@ class StagePatterns:
         del end
         return kept[1] - kept[0]
 
-    def _find(self, example: Stage, adjoint: Adjoint) -> Pattern:
+    def _find(self, example: Stage, adjoint: Adjoint, ahead: Sequence[Stage] = ()) -> Pattern:
         def run(size: Size) -> None:
-            end, wanted = self._run_twice(example, size, adjoint)
+            end, wanted = self._run_twice(example, size, adjoint, ahead=ahead)
             _take_gradients(end, wanted, self.setting.loss)
 
         with uncollected():
@@ -152,9 +161,10 @@ class StagePatterns:
         size: Size,
         adjoint: Adjoint,
         kicked: Callable[[], None] | None = None,
+        ahead: Sequence[Stage] = (),
     ) -> tuple[Bunch, list[Tensor]]:
-        """Run a stage twice; `kicked` is called after every kick."""
-        pair = _two_of(self.sequence, example, size)
+        """Run a stage twice, behind those ahead; `kicked` is called after every kick."""
+        pair = _part_of(self.sequence, (*ahead, example, example), size)
         start, wanted = self._start(size)
         observer = None if kicked is None else lambda s, bunch, done: kicked()
         # without `track`, which looks at the places of all elements of the line
@@ -186,16 +196,16 @@ class StagePatterns:
         return Bunch(coordinates, reference, weight, alive), wanted
 
 
-def _two_of(sequence: KickedSequence, example: Stage, size: Size) -> KickedSequence:
-    """Return the same stage twice, on a tiny grid, with the parameters of the sequence."""
-    pair = copy.copy(sequence)
-    pair.steps = ()  # of the whole line: never looked through for two stages
-    pair.stages = (replace(example, index=0), replace(example, index=1))
-    pair.release_grids()
+def _part_of(sequence: KickedSequence, stages: Sequence[Stage], size: Size) -> KickedSequence:
+    """Return some stages in a row, on a tiny grid, with the parameters of the sequence."""
+    part = copy.copy(sequence)
+    part.steps = ()  # of the whole line: never looked through for few stages
+    part.stages = tuple(replace(stage, index=index) for index, stage in enumerate(stages))
+    part.release_grids()
     settings = sequence.space_charge
     if settings is not None:
-        pair.space_charge = _on_grid(settings, size)
-    return pair
+        part.space_charge = _on_grid(settings, size)
+    return part
 
 
 def _on_grid(settings: SpaceCharge, size: Size) -> SpaceCharge:
