@@ -76,8 +76,7 @@ class Compiled:
                 grids=_workspace("grids", (threads - 1) * size + 1, coordinates),
             )
             self._solve(charge[:size].reshape(grid.nodes), potential[index], grid, index)
-        living = coordinates[:, 0].numel() if grid.alive is None else int(grid.alive.sum())
-        refuse_outside(outside, living, grid.nodes, grid.cell_size)
+        refuse_outside(outside, coordinates[:, 0], grid.alive, grid.nodes, grid.cell_size)
         return potential
 
     def kick(

@@ -86,8 +86,16 @@ class Grid(NamedTuple):
         return ((cells - reach).abs() <= reach - LEAST_SPARE_CELLS[self.shape]).all(-2)
 
 
-def refuse_outside(outside: int, living: int, nodes: Sequence[int], cell_size: Tensor) -> None:
+def refuse_outside(
+    outside: int,
+    particles: Tensor,
+    alive: Tensor | None,
+    nodes: Sequence[int],
+    cell_size: Tensor,
+) -> None:
     """Raise if any living particle is too close to a face for the field to be right.
+
+    `particles` is any value of each, (batch, n_particles): the living are counted only then.
 
     Raises
     ------
@@ -95,6 +103,7 @@ def refuse_outside(outside: int, living: int, nodes: Sequence[int], cell_size: T
         With the number of particles outside.
     """
     if outside:
+        living = particles.numel() if alive is None else int(alive.sum())
         raise SpaceChargeError(
             f"space charge: {outside} of {living} living particles are outside the "
             f"grid {tuple(nodes)} with cells of {cell_size.tolist()} m: "
@@ -112,8 +121,7 @@ def _check_inside(
     inside: Tensor, alive: Tensor | None, cell_size: Tensor, nodes: Sequence[int]
 ) -> Tensor:
     outside = (~inside).sum()
-    living = inside.numel() if alive is None else int(alive.sum())
-    refuse_outside(int(outside), living, nodes, cell_size)
+    refuse_outside(int(outside), inside, alive, nodes, cell_size)
     return outside
 
 

@@ -49,8 +49,8 @@ class OnGpu:
             "deposit", grid, common, **_weight(weight), charge=charge, outside=outside, reach=reach
         )
         if not grid.holds_all:
-            living = coordinates[:, 0].numel() if grid.alive is None else int(grid.alive.sum())
-            refuse_outside(int(outside), living, grid.nodes, grid.cell_size)
+            particles = coordinates[:, 0]
+            refuse_outside(int(outside), particles, grid.alive, grid.nodes, grid.cell_size)
         # a copy, since a view would keep all of the doubled grid
         return scaled_potential(charge, grid.cell_size).contiguous()
 
