@@ -27,6 +27,10 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(2)
+    if not torch.cuda.is_available():  # read when Triton is first imported, by whoever it is
+        os.environ.setdefault("TRITON_INTERPRET", "1")
+    if not torch.cuda.is_available():  # read when Triton is first imported, by whoever it is
+        os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 @pytest.fixture(autouse=True)

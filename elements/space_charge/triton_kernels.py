@@ -6,13 +6,22 @@ particles are atomic, so that their last digit differs from run to run.
 
 Names: `t` is the pointer to nine numbers of a bunch (cells per metre, cells from the centre to the
 last node, factor of the kick), `cx` a position in cells, `fx` the first node touched, `ux` the place
-of the particle between nodes. The Python side is `triton_operations`.
+of the particle between nodes, `ix` whether all of its nodes along x are in the grid. The Python
+side is `triton_operations`.
 """
 
 # ruff: noqa: E501
 # Triton compiles these functions: they know neither keyword-only arguments nor exceptions.
 import triton  # pyright: ignore[reportMissingImports]
 import triton.language as tl  # pyright: ignore[reportMissingImports]
+
+
+@triton.jit
+def _living(alive, has_lost: tl.constexpr, index, there):
+    """Which particles of a block are there and not lost."""
+    if has_lost:
+        return there & (tl.load(alive + index, mask=there, other=0) != 0)
+    return there
 
 
 @triton.jit
@@ -25,17 +34,23 @@ def _cell(row, stride, axis: tl.constexpr, index, living, centre, t):
 
 
 @triton.jit
-def _first(cell, touched: tl.constexpr):
-    if touched == 2:
-        return tl.floor(cell).to(tl.int32)
-    return tl.floor(cell + 0.5).to(tl.int32) - 1
+def _cells(row, stride, index, living, centre, t):
+    cx = _cell(row, stride, 0, index, living, centre, t)
+    cy = _cell(row, stride, 1, index, living, centre, t)
+    cz = _cell(row, stride, 2, index, living, centre, t)
+    return cx, cy, cz
 
 
 @triton.jit
-def _between(cell, touched: tl.constexpr):
+def _stencil(cell, n, touched: tl.constexpr):
+    """First node touched along an axis, place between nodes, and whether all nodes are there."""
     if touched == 2:
-        return cell - tl.floor(cell)
-    return cell - tl.floor(cell + 0.5)
+        nearest = tl.floor(cell)
+        first = nearest.to(tl.int32)
+    else:
+        nearest = tl.floor(cell + 0.5)
+        first = nearest.to(tl.int32) - 1
+    return first, cell - nearest, (first >= 0) & (first + touched <= n)
 
 
 @triton.jit
@@ -65,11 +80,6 @@ def _slope(u, node: tl.constexpr, touched: tl.constexpr):
 
 
 @triton.jit
-def _fits(first, n, touched: tl.constexpr):
-    return (first >= 0) & (first + touched <= n)
-
-
-@triton.jit
 def _difference(field, node, step, place, n, living):
     """Difference of the two neighbours of a node along an axis, 0 on the faces."""
     inner = living & (place > 0) & (place < n - 1)
@@ -87,19 +97,16 @@ def deposit(
     """Add the weights of particles to the nodes, and count those that are too far out."""
     bunch = tl.program_id(1).to(tl.int64)
     index = tl.program_id(0) * block + tl.arange(0, block)
-    living = index < n
-    if has_lost:
-        living = living & (tl.load(alive + bunch * n + index, mask=living, other=0) != 0)
+    living = _living(alive + bunch * n, has_lost, index, index < n)
     row, t = coordinates + bunch * bunch_stride, numbers + 9 * bunch
-    cx = _cell(row, stride, 0, index, living, centre + 3 * bunch, t)
-    cy = _cell(row, stride, 1, index, living, centre + 3 * bunch, t)
-    cz = _cell(row, stride, 2, index, living, centre + 3 * bunch, t)
+    cx, cy, cz = _cells(row, stride, index, living, centre + 3 * bunch, t)
     inside = (cx >= reach) & (cx <= nx - 1 - reach) & (cy >= reach) & (cy <= ny - 1 - reach)
     inside = inside & (cz >= reach) & (cz <= nz - 1 - reach)  # false for NaN
     tl.atomic_add(outside, tl.sum((living & (inside == 0)).to(tl.int32), 0))
-    fx, fy, fz = _first(cx, touched), _first(cy, touched), _first(cz, touched)
-    ux, uy, uz = _between(cx, touched), _between(cy, touched), _between(cz, touched)
-    here = living & _fits(fx, nx, touched) & _fits(fy, ny, touched) & _fits(fz, nz, touched)
+    fx, ux, ix = _stencil(cx, nx, touched)
+    fy, uy, iy = _stencil(cy, ny, touched)
+    fz, uz, iz = _stencil(cz, nz, touched)
+    here = living & ix & iy & iz
     value = tl.load(weight + bunch * weight_bunch + index * weight_step, mask=here, other=0.0)
     nodes = charge + bunch * nx * ny * nz
     for i in tl.static_range(touched):
@@ -119,16 +126,13 @@ def kick(
     bunch = tl.program_id(1).to(tl.int64)
     index = tl.program_id(0) * block + tl.arange(0, block)
     there = index < n
-    living = there
-    if has_lost:
-        living = living & (tl.load(alive + bunch * n + index, mask=there, other=0) != 0)
+    living = _living(alive + bunch * n, has_lost, index, there)
     row, t = coordinates + bunch * bunch_stride, numbers + 9 * bunch
-    cx = _cell(row, stride, 0, index, living, centre + 3 * bunch, t)
-    cy = _cell(row, stride, 1, index, living, centre + 3 * bunch, t)
-    cz = _cell(row, stride, 2, index, living, centre + 3 * bunch, t)
-    fx, fy, fz = _first(cx, touched), _first(cy, touched), _first(cz, touched)
-    ux, uy, uz = _between(cx, touched), _between(cy, touched), _between(cz, touched)
-    here = living & _fits(fx, nx, touched) & _fits(fy, ny, touched) & _fits(fz, nz, touched)
+    cx, cy, cz = _cells(row, stride, index, living, centre + 3 * bunch, t)
+    fx, ux, ix = _stencil(cx, nx, touched)
+    fy, uy, iy = _stencil(cy, ny, touched)
+    fz, uz, iz = _stencil(cz, nz, touched)
+    here = living & ix & iy & iz
     field = potential + bunch * nx * ny * nz
     sx, sy, sz = cx * 0.0, cx * 0.0, cx * 0.0
     for i in tl.static_range(touched):
@@ -164,16 +168,13 @@ def adjoint_deposit(
     """Add the gradients of the momenta, times the factors, to the nodes: three grids."""
     bunch = tl.program_id(1).to(tl.int64)
     index = tl.program_id(0) * block + tl.arange(0, block)
-    living = index < n
-    if has_lost:
-        living = living & (tl.load(alive + bunch * n + index, mask=living, other=0) != 0)
+    living = _living(alive + bunch * n, has_lost, index, index < n)
     row, t = coordinates + bunch * bunch_stride, numbers + 9 * bunch
-    cx = _cell(row, stride, 0, index, living, centre + 3 * bunch, t)
-    cy = _cell(row, stride, 1, index, living, centre + 3 * bunch, t)
-    cz = _cell(row, stride, 2, index, living, centre + 3 * bunch, t)
-    fx, fy, fz = _first(cx, touched), _first(cy, touched), _first(cz, touched)
-    ux, uy, uz = _between(cx, touched), _between(cy, touched), _between(cz, touched)
-    here = living & _fits(fx, nx, touched) & _fits(fy, ny, touched) & _fits(fz, nz, touched)
+    cx, cy, cz = _cells(row, stride, index, living, centre + 3 * bunch, t)
+    fx, ux, ix = _stencil(cx, nx, touched)
+    fy, uy, iy = _stencil(cy, ny, touched)
+    fz, uz, iz = _stencil(cz, nz, touched)
+    here = living & ix & iy & iz
     incoming = gradient + bunch * gradient_bunch
     gx = tl.load(incoming + gradient_stride + index, mask=here, other=0.0)
     gy = tl.load(incoming + 3 * gradient_stride + index, mask=here, other=0.0)
@@ -204,16 +205,13 @@ def adjoint_gather(
     bunch = tl.program_id(1).to(tl.int64)
     index = tl.program_id(0) * block + tl.arange(0, block)
     there = index < n
-    living = there
-    if has_lost:
-        living = living & (tl.load(alive + bunch * n + index, mask=there, other=0) != 0)
+    living = _living(alive + bunch * n, has_lost, index, there)
     row, t = coordinates + bunch * bunch_stride, numbers + 9 * bunch
-    cx = _cell(row, stride, 0, index, living, centre + 3 * bunch, t)
-    cy = _cell(row, stride, 1, index, living, centre + 3 * bunch, t)
-    cz = _cell(row, stride, 2, index, living, centre + 3 * bunch, t)
-    fx, fy, fz = _first(cx, touched), _first(cy, touched), _first(cz, touched)
-    ux, uy, uz = _between(cx, touched), _between(cy, touched), _between(cz, touched)
-    here = living & _fits(fx, nx, touched) & _fits(fy, ny, touched) & _fits(fz, nz, touched)
+    cx, cy, cz = _cells(row, stride, index, living, centre + 3 * bunch, t)
+    fx, ux, ix = _stencil(cx, nx, touched)
+    fy, uy, iy = _stencil(cy, ny, touched)
+    fz, uz, iz = _stencil(cz, nz, touched)
+    here = living & ix & iy & iz
     incoming = gradient + bunch * gradient_bunch
     gx = tl.load(incoming + gradient_stride + index, mask=here, other=0.0)
     gy = tl.load(incoming + 3 * gradient_stride + index, mask=here, other=0.0)
