@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _version() -> str:
-    from .results import versions
+    from .versions import versions
 
     return "sc-bridge " + versions()["sc-bridge"]
 

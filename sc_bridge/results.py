@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +20,7 @@ from .errors import StudyError
 from .monitors import BunchRecord, MomentsRecord
 from .study import Outcome
 from .tables import columns_of, unit_of, write_moments
+from .versions import versions
 
 RESULTS = "results.json"
 MOMENTS_TABLE = "moments.csv"
@@ -59,17 +58,6 @@ def to_dict(outcome: Outcome) -> dict[str, Any]:
         "files": files_of(outcome),
         "study": {"file": outcome.study.path.name, **outcome.study.raw},
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions of what numbers depend on."""
-    found = {"python": platform.python_version()}
-    for name in ("sc-bridge", "torch", "numpy", "openpmd-beamphysics", "xtrack"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 class Output:

@@ -52,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
     from ..files import write_whole
     from ..results import output_folder
     from ..study import load_study
+    from ..study.building import read_study_lattice
     from ..study.journal import Journal, fingerprint
     from ..study.optimising import optimise_study
 
@@ -59,7 +60,8 @@ def run(options: argparse.Namespace) -> int:
     folder = options.output or study.output_folder
     with output_folder(folder):
         pass  # it can be written: known before anything is tracked
-    journal = Journal(folder / "optimise.json", fingerprint(study, "optimise"))
+    lattice = read_study_lattice(study)
+    journal = Journal(folder / "optimise.json", fingerprint(study, lattice, "optimise"))
     screen = console()
     shown = screen.is_terminal and not options.quiet and not options.json
     if shown and journal.resumed:
@@ -74,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
             progress_bar(not shown, "evaluations") as progress,
             memory_in_words(study.path),
         ):
-            found = optimise_study(study, journal, progress, show)
+            found = optimise_study(study, lattice, journal, progress, show)
     except KeyboardInterrupt:
         kept = len(journal.entries)
         raise KeyboardInterrupt(
@@ -131,7 +133,8 @@ def _print(screen: Any, found: Optimum, folder: Path) -> None:
     table.add_column("unit")
     for name, value in found.knobs.items():
         unit = found.units[name] or ""
-        table.add_row(name, f"{found.start[name]:.9g}", f"{value:.9g}", unit)
+        cells = (name, f"{found.start[name]:.9g}", f"{value:.9g}", unit)
+        table.add_row(*map(Text, cells))
     screen.print(table)
     unit = "" if found.objective.unit in (None, "1") else f" {found.objective.unit}"
     screen.print(

@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     values = _values(study, found, options)
     folder = options.output or study.output_folder
     stem = str(folder / f"scan_{_file_name(options.name)}")
-    mark = fingerprint(study, "scan", options.name, list(of), options.rematch)
+    mark = fingerprint(study, sequence.lattice, "scan", options.name, list(of), options.rematch)
     journal = Journal(Path(f"{stem}.json"), mark)
     with output_folder(folder):
         pass  # it can be written: known before anything is tracked
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
             progress("writing", 0, None)
             _write(stem, done, journal)
     except KeyboardInterrupt:
-        kept = len(journal.entries)
+        kept = len({entry["value"] for entry in journal.entries} & set(values))
         raise KeyboardInterrupt(
             f"{kept} of {len(values)} values kept in {journal.path}: the same command goes on"
             if kept
@@ -160,10 +160,12 @@ def _write(stem: str, done: Scan, journal: Any) -> None:
 
 def _print(done: Scan, stem: str) -> None:
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=f"Scan of {done.name}", title_justify="left")
+    # text: "sigma_x [m]" is no markup
+    table = Table(title=Text(f"Scan of {done.name}"), title_justify="left")
     for name in _header(done):
-        table.add_column(name, justify="right")
+        table.add_column(Text(name), justify="right")
     for value, row in zip(done.values, done.rows, strict=True):
         table.add_row(f"{value:.9g}", *(f"{entry:.6g}" for entry in row))
     screen = console()

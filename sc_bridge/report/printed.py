@@ -34,9 +34,9 @@ def print_report(console: Console, outcome: Outcome) -> None:
 def _audit_table(outcome: Outcome) -> Table:
     header, *rows, total = outcome.audit.table()
     table = Table(
-        title=f"Audit of {outcome.audit.source}",
+        title=Text(f"Audit of {outcome.audit.source}"),
         title_justify="left",
-        caption=outcome.audit.summary,
+        caption=Text(outcome.audit.summary),
         caption_justify="left",
         show_footer=True,
     )

@@ -29,6 +29,7 @@ from .model import Study
 from .sections import SlicingSection
 
 
+@names_study
 def read_study_lattice(study: Study) -> Lattice:
     """Read the lattice of a study: its files, range and knobs."""
     section = study.model.lattice

@@ -9,17 +9,42 @@ from typing import Any
 
 from ..errors import StudyError
 from ..files import write_whole
+from ..lattice import Lattice
+from ..versions import versions
 from .model import Study
 
 _LARGEST = 500_000_000  # bytes
 
 
-def fingerprint(study: Study, *more: Any) -> str:
-    """Return what tells two pieces of work apart: study, lattice files, and options."""
-    digest = hashlib.sha256(json.dumps([study.raw, more], sort_keys=True, default=str).encode())
-    for path in study.lattice_paths:
+def fingerprint(study: Study, lattice: Lattice, *more: Any) -> str:
+    """Return what tells two pieces of work apart.
+
+    Parameters
+    ----------
+    study : Study
+    lattice : Lattice
+        As read, so that files that its own call or include count.
+    *more
+        Options of the command.
+    """
+    records = [(record.name, record.kind, record.fields) for record in lattice.elements.values()]
+    content = (
+        records,
+        lattice.element_names,
+        lattice.variables,
+        lattice.expressions,
+        lattice.field_expressions,
+        lattice.field_variables,
+        lattice.reference,
+    )
+    settings = json.dumps([study.raw, more, versions()], sort_keys=True, default=str)
+    digest = hashlib.sha256(settings.encode())
+    digest.update(repr(content).encode())
+    if study.model.bunch.file is not None:
+        path = study.path.parent / study.model.bunch.file
         if path.is_file():
-            digest.update(path.read_bytes())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
 

@@ -27,6 +27,7 @@ from sc_bridge.elements import Bunch
 from ..adjoint import track
 from ..adjoint.protocol import Adjoint
 from ..errors import ScBridgeError, StudyError
+from ..lattice import Lattice
 from ..monitors import Monitor
 from ..sequence import KickedSequence
 from .building import build_sequence, make_bunch, make_monitors
@@ -73,11 +74,12 @@ class Optimum:
 
 def optimise_study(
     study: Study,
+    lattice: Lattice,
     journal: Journal,
     progress: Progress,
     on_step: Callable[[Step], None],
 ) -> Optimum:
-    """Minimise what the study's [optimise] names.
+    """Minimise what the study's [optimise] names, on its lattice as read.
 
     Raises
     ------
@@ -92,7 +94,7 @@ def optimise_study(
             'minimise = "sigma_x*sigma_y" and vary = { kq = [0.6, 0.8] }'
         )
     progress("reading and building", 0, None)
-    problem = _Problem.of(study, journal, progress)
+    problem = _Problem.of(study, lattice, journal, progress)
     steps: list[Step] = []
 
     def keep(intermediate_result: Any) -> None:
@@ -151,10 +153,10 @@ class _Problem:
         }
 
     @classmethod
-    def of(cls, study: Study, journal: Journal, progress: Progress) -> _Problem:
+    def of(cls, study: Study, lattice: Lattice, journal: Journal, progress: Progress) -> _Problem:
         section = study.model.optimise
         assert section is not None
-        sequence = build_sequence(study)
+        sequence = build_sequence(study, lattice)
         inputs = tuple(
             found
             for name in section.vary

@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+import sc_bridge as scb
 from sc_bridge import cli
 from sc_bridge.errors import StudyError
 from sc_bridge.files import write_whole
@@ -225,6 +226,7 @@ def test_a_scan_writes_a_table_and_a_picture(capsys, study):
         capsys, "scan", study, "kbrqf", *ends, "--of", "sigma_x", "log(nemitt_x)", "--output", out
     )
     assert "kbrqf [1/m^2]" in shown
+    assert "sigma_x [m]" in shown  # which rich would take for markup
     with (out / "scan_kbrqf.csv").open() as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["kbrqf [1/m^2]", "sigma_x [m]", "log(nemitt_x)", "n_alive"]
@@ -264,6 +266,41 @@ def test_a_scan_of_another_study_starts_again(capsys, study, monkeypatch):
     seen = interrupt_after(monkeypatch, "sc_bridge.study.scanning.track", 10)
     assert cli.main(command) == cli.OK
     assert len(seen) == 1
+
+
+CHANNEL = """\
+beam, particle=proton, energy=1.0982720882; call, file="knobs.str";
+q: quadrupole, l=0.1, k1:=kq; d: drift, l=0.4; channel: line=(q, d);
+"""
+READS_A_BUNCH = """\
+[lattice]
+file = "channel.madx"
+[bunch]
+file = "start.npz"
+[optimise]
+minimise = "sigma_x"
+vary = { kq = [8, 12] }
+max_steps = 1
+"""
+
+
+@pytest.mark.parametrize("command", [["scan", "kq", "--values", "9"], ["optimise"]])
+def test_work_on_another_called_file_or_bunch_starts_again(tmp_path, capsys, command):
+    (tmp_path / "channel.madx").write_text(CHANNEL)
+    (tmp_path / "study.toml").write_text(READS_A_BUNCH)
+    name, *options = command
+    shown = []
+    for kq, sigma_x in ((10.0, 1e-3), (10.0, 2e-3), (11.0, 2e-3), (11.0, 2e-3)):
+        (tmp_path / "knobs.str").write_text(f"kq = {kq}; other = {kq};\n")
+        line = scb.KickedSequence(scb.read_lattice(tmp_path / "channel.madx"))
+        sizes = dict.fromkeys(("sigma_px", "sigma_y", "sigma_py", "sigma_delta"), 1e-3)
+        bunch = scb.gaussian(line, 20, 1e9, sigma_x=sigma_x, sigma_z=1.0, **sizes)  # pyright: ignore[reportArgumentType]
+        scb.write_bunch(tmp_path / "start.npz", bunch)
+        run(capsys, name, tmp_path / "study.toml", *options, "--json")
+        (journal,) = (tmp_path / "results").glob("*.json")
+        shown.append(json.loads(journal.read_text())["fingerprint"])
+    assert len(set(shown)) == 3
+    assert shown[2] == shown[3]
 
 
 @pytest.mark.parametrize(
