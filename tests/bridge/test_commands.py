@@ -294,7 +294,7 @@ def test_work_on_another_called_file_or_bunch_starts_again(tmp_path, capsys, com
         (tmp_path / "knobs.str").write_text(f"kq = {kq}; other = {kq};\n")
         line = scb.KickedSequence(scb.read_lattice(tmp_path / "channel.madx"))
         sizes = dict.fromkeys(("sigma_px", "sigma_y", "sigma_py", "sigma_delta"), 1e-3)
-        bunch = scb.gaussian(line, 20, 1e9, sigma_x=sigma_x, sigma_z=1.0, **sizes)  # pyright: ignore[reportArgumentType]
+        bunch = scb.gaussian(line, 20, 1e9, sigma_x=sigma_x, sigma_z=1.0, **sizes)
         scb.write_bunch(tmp_path / "start.npz", bunch)
         run(capsys, name, tmp_path / "study.toml", *options, "--json")
         (journal,) = (tmp_path / "results").glob("*.json")
