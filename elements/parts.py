@@ -49,7 +49,49 @@ def whole_of(element: Element) -> tuple[Element, float]:
     return element, share
 
 
-class Slice(Part):
+class Fraction(Part):
+    """A fraction `weight` of the length of `parent`, with `offset` of it in front."""
+
+    def __init__(self, parent: Element, weight: float, offset: float = 0.0) -> None:
+        super().__init__(parent)
+        self.weight = weight
+        self.offset = offset
+
+    @property
+    def share(self) -> float:
+        return self.weight
+
+    @property
+    def length(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Length that it stands for, m."""
+        return self.parent.length * self.weight
+
+    def framed(
+        self,
+        motion: Transport,
+        state: State,
+        reference: Reference,
+        start: float,
+        end: float,
+        behind: Reference | None = None,
+    ) -> State:
+        first, last = self.places(start, end)
+        return self.parent.framed(motion, state, reference, first, last, behind)
+
+    def frame_moves(
+        self, like: Tensor, start: float, end: float
+    ) -> tuple[Moves | None, Moves | None]:
+        return self.parent.frame_moves(like, *self.places(start, end))
+
+    def places(self, start: float, end: float) -> tuple[float, float]:
+        """Fractions of the parent's length that belong to fractions of its own."""
+        return self.offset + self.weight * start, self.offset + self.weight * end
+
+    def extra_repr(self) -> str:
+        return f"weight={self.weight:g}"
+
+
+class Slice(Fraction):
     """A fraction `weight` of the body of `parent`, without its faces.
 
     `offset` is the fraction of the parent's length in front of it; it matters where the parent
@@ -61,23 +103,9 @@ class Slice(Part):
 
     isthick = True
 
-    def __init__(self, parent: Element, weight: float, offset: float = 0.0) -> None:
-        super().__init__(parent)
-        self.weight = weight
-        self.offset = offset
-
     @property
     def kind(self) -> str:
         return slice_kind("ThickSlice", self.parent)
-
-    @property
-    def share(self) -> float:
-        return self.weight
-
-    @property
-    def length(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Length of this slice, m."""
-        return self.parent.length * self.weight
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
         return self.parent.body(state, reference, self.weight * weight)
@@ -91,29 +119,11 @@ class Slice(Part):
     def kick(self, state: State, reference: Reference, weight: float) -> State:
         return self.parent.kick(state, reference, self.weight * weight)
 
-    def framed(
-        self,
-        motion: Transport,
-        state: State,
-        reference: Reference,
-        start: float,
-        end: float,
-        behind: Reference | None = None,
-    ) -> State:
-        first, last = (self.offset + self.weight * place for place in (start, end))
-        return self.parent.framed(motion, state, reference, first, last, behind)
-
     def body_moves(self, like: Tensor, weight: float) -> Moves | None:
         return self.parent.body_moves(like, self.weight * weight)
 
     def kick_moves(self, like: Tensor, weight: float) -> Moves | None:
         return self.parent.kick_moves(like, self.weight * weight)
-
-    def frame_moves(
-        self, like: Tensor, start: float, end: float
-    ) -> tuple[Moves | None, Moves | None]:
-        first, last = (self.offset + self.weight * place for place in (start, end))
-        return self.parent.frame_moves(like, first, last)
 
     def behind(self, reference: Reference, like: Tensor, weight: float = 1.0) -> Reference:
         return self.parent.behind(reference, like, self.weight * weight)
@@ -126,9 +136,6 @@ class Slice(Part):
 
     def incoming(self, reference: Reference, weight: float = 1.0) -> Reference:
         return self.parent.incoming(reference, self.weight * weight)
-
-    def extra_repr(self) -> str:
-        return f"weight={self.weight:g}"
 
 
 class Edge(Part):

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .base import Element, Number, State, Transport
+from .base import Element, Number, State
 from .drift import drift_move, expanded_drift
 from .errors import ElementError
 from .misalignment import Misalignable, over_particles
 from .moves import Moves
-from .parts import Part, slice_kind
+from .parts import Fraction, Part, slice_kind
 from .rbend import RBend
 from .reference import Reference
 
 
-class ThinSlice(Part):
+class ThinSlice(Fraction):
     """A fraction `weight` of all that `parent` kicks by, at one place.
 
     Parameters
@@ -35,24 +35,13 @@ class ThinSlice(Part):
     """
 
     def __init__(self, parent: Element, weight: float, offset: float = 0.0) -> None:
-        super().__init__(parent)
+        super().__init__(parent, weight, offset)
         if type(parent).kick is Element.kick:
             raise ElementError(f"{parent.label}: has no thin slices: use thick ones")
-        self.weight = weight
-        self.offset = offset
 
     @property
     def kind(self) -> str:
         return slice_kind("ThinSlice", self.parent)
-
-    @property
-    def share(self) -> float:
-        return self.weight
-
-    @property
-    def length(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Length that the kick stands for, m; it takes none."""
-        return self.parent.length * self.weight
 
     def body(self, state: State, reference: Reference, weight: float) -> State:
         return self.parent.kick(state, reference, self.weight * weight)
@@ -62,27 +51,10 @@ class ThinSlice(Part):
         coasts_as_it_is = type(self.parent).coasting_body is Element.coasting_body
         return self.body(state, reference, weight) if coasts_as_it_is else state
 
-    def framed(
-        self,
-        motion: Transport,
-        state: State,
-        reference: Reference,
-        start: float,
-        end: float,
-        behind: Reference | None = None,
-    ) -> State:
-        first, last = self._places(start, end)
-        return self.parent.framed(motion, state, reference, first, last, behind)
-
     def body_moves(self, like: Tensor, weight: float) -> Moves | None:
         return self.parent.kick_moves(like, self.weight * weight)
 
-    def frame_moves(
-        self, like: Tensor, start: float, end: float
-    ) -> tuple[Moves | None, Moves | None]:
-        return self.parent.frame_moves(like, *self._places(start, end))
-
-    def _places(self, start: float, end: float) -> tuple[float, float]:
+    def places(self, start: float, end: float) -> tuple[float, float]:
         # the frame of a curved parent turns in the kick by the angle of the slice
         span = self.weight if self._is_curved() else 0.0
         return self.offset + span * start, self.offset + span * end
@@ -97,9 +69,6 @@ class ThinSlice(Part):
                 "rot_s_rad_no_frame: slice it with mode='thick'"
             )
         return True
-
-    def extra_repr(self) -> str:
-        return f"weight={self.weight:g}"
 
 
 class DriftSlice(Part):
