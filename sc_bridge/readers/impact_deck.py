@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 from sc_bridge.errors import LatticeError
+from sc_bridge.lattice import Lattice, ReferenceFields
 
+from .definitions import Definitions
+from .files import read_text
+from .options import Losses, ReadOptions, single_file
+from .recording import Assembly, Context, LocalReference
 from .source import Source
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?$")
@@ -28,15 +35,49 @@ class Row:
         return self.numbers[column] if column < len(self.numbers) else 0.0
 
 
-@dataclass
+@dataclass(frozen=True)
 class Deck:
     """Header and elements of a deck."""
 
-    header: list[Row] = field(default_factory=list)
-    elements: list[Row] = field(default_factory=list)
+    path: Path
+    header: list[Row]
+    elements: list[Row]
+
+    def reference(self) -> ReferenceFields:
+        """Reference of the header's last record, before any acceleration.
+
+        Raises
+        ------
+        LatticeError
+            If the energy, the mass or the charge is none.
+        """
+        beam = self.header[-1]
+        _, kinetic, mass, charge = (beam[column] for column in range(4))
+        if not (kinetic > 0.0 and mass > 0.0 and charge != 0.0):
+            raise LatticeError(
+                f"{beam.place}: energy {kinetic:g} eV, mass {mass:g} eV, charge {charge:g}: "
+                "must be positive, positive, and not 0"
+            )
+        return ReferenceFields(mass, charge, math.sqrt(kinetic * (kinetic + 2.0 * mass)))
+
+    def assembly(self, options: ReadOptions) -> Assembly:
+        """Return an empty assembly at the reference of the header."""
+        reference = self.reference()
+        local = LocalReference(reference.mass0, reference.q0, reference.p0c)
+        return Assembly(Context(Definitions(), Losses(options.allow), local))
+
+    def lattice(self, kind: str, assembly: Assembly) -> Lattice:
+        """Return the lattice of what was assembled."""
+        return Lattice(
+            source=str(self.path),
+            format=kind,
+            name="",
+            reference=self.reference(),
+            **assembly.lattice_fields(),
+        )
 
 
-def read_deck(source: Source, header: int) -> Deck:
+def read_deck(paths: tuple[Path, ...], kind: str, header: int) -> Deck:
     """Split a deck into its header, of so many records, and its elements.
 
     Raises
@@ -44,6 +85,8 @@ def read_deck(source: Source, header: int) -> Deck:
     LatticeError
         If there is something other than numbers, or the header is not whole.
     """
+    path = single_file(paths, kind)
+    source = Source(path, read_text(path, "latin-1"))
     rows: list[Row] = []
     offset = 0
     for text in source.text.splitlines(keepends=True):
@@ -60,7 +103,7 @@ def read_deck(source: Source, header: int) -> Deck:
         raise LatticeError(
             f"{source.path}: {len(rows)} records: must have a header of {header} and elements"
         )
-    return Deck(rows[:header], rows[header:])
+    return Deck(path, rows[:header], rows[header:])
 
 
 def _numbers(body: str, place: str) -> list[float]:

@@ -12,14 +12,10 @@ from sc_bridge.expressions import Number
 from sc_bridge.expressions.algebra import ZERO
 from sc_bridge.lattice import IMPLICIT_DRIFT, Lattice
 
-from .definitions import Definitions
-from .files import read_text
 from .impact_deck import Row, read_deck
-from .impactz import reference_of
-from .options import Losses, ReadOptions, single_file
+from .options import Losses, ReadOptions
 from .plain import Builder, PlainRecorder, add_place
-from .recording import Assembly, Context, LocalReference, Origin
-from .source import Source
+from .recording import Assembly, Origin
 
 FORMAT = "impactt"
 _HEADER = 9
@@ -35,20 +31,15 @@ def read_impactt(paths: tuple[Path, ...], options: ReadOptions) -> Lattice:
     LatticeError
         If it is no deck, or holds what has no counterpart and is not allowed.
     """
-    path = single_file(paths, FORMAT)
-    source = Source(path, read_text(path, "latin-1"))
-    deck = read_deck(source, _HEADER)
-    beam = deck.header[-1]
-    reference = reference_of(beam, beam[1], beam[2], beam[3])
-    local = LocalReference(reference.mass0, reference.q0, reference.p0c)
-    assembly = Assembly(Context(Definitions(), Losses(options.allow), local))
+    deck = read_deck(paths, FORMAT, _HEADER)
+    assembly = deck.assembly(options)
     rows = [row for row in deck.elements if row[3] in _PLACES]
     for row in deck.elements:
         if row[3] not in _PLACES and row[3] not in _SWITCHES:
             _leave_out(row, assembly.context.losses)
     if any(entry.word == "field map" for entry in assembly.context.losses.left_out):
         assembly.context.losses.warn(
-            str(path), "without its field maps nothing is accelerated: quadrupoles have the "
+            str(deck.path), "without its field maps nothing is accelerated: quadrupoles have the "
             "gradient over the momentum of the header",
         )  # fmt: skip
     end = min((_z(row) for row in rows if row[3] == _STOP), default=None)
@@ -72,10 +63,8 @@ def read_impactt(paths: tuple[Path, ...], options: ReadOptions) -> Lattice:
         add_place(assembly, origin, attributes, _PLACES[row[3]], (number,))
         position += row[0] if row[3] == 1 else 0.0
     if end is not None:
-        _gap(assembly, Row([0.0], str(path), 0), end, position, len(rows) + 1)
-    return Lattice(
-        source=str(path), format=FORMAT, name="", reference=reference, **assembly.lattice_fields()
-    )
+        _gap(assembly, Row([0.0], str(deck.path), 0), end, position, len(rows) + 1)
+    return deck.lattice(FORMAT, assembly)
 
 
 def _z(row: Row) -> float:

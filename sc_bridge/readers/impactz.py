@@ -9,15 +9,12 @@ from typing import Any
 from sc_bridge.errors import LatticeError
 from sc_bridge.expressions import Expression, Number
 from sc_bridge.expressions.algebra import ZERO
-from sc_bridge.lattice import Lattice, ReferenceFields
+from sc_bridge.lattice import Lattice
 
-from .definitions import Definitions
-from .files import read_text
 from .impact_deck import Row, read_deck
-from .options import Losses, ReadOptions, single_file
+from .options import ReadOptions
 from .plain import DEGREE, Builder, PlainRecorder, add_place
-from .recording import Assembly, Context, LocalReference, Origin
-from .source import Source
+from .recording import Assembly, Origin
 
 FORMAT = "impactz"
 _HEADER = 11
@@ -33,13 +30,8 @@ def read_impactz(paths: tuple[Path, ...], options: ReadOptions) -> Lattice:
     LatticeError
         If it is no deck, or holds what has no counterpart and is not allowed.
     """
-    path = single_file(paths, FORMAT)
-    source = Source(path, read_text(path, "latin-1"))
-    deck = read_deck(source, _HEADER)
-    beam = deck.header[-1]
-    reference = reference_of(beam, beam[1], beam[2], beam[3])
-    local = LocalReference(reference.mass0, reference.q0, reference.p0c)
-    assembly = Assembly(Context(Definitions(), Losses(options.allow), local))
+    deck = read_deck(paths, FORMAT, _HEADER)
+    assembly = deck.assembly(options)
     for number, row in enumerate(deck.elements, 1):
         code = row[3]
         if code != int(code):
@@ -47,25 +39,7 @@ def read_impactz(paths: tuple[Path, ...], options: ReadOptions) -> Lattice:
         if code == _STOP:
             break
         _add(assembly, row, int(code), f"{_NAMES.get(int(code), 'element')}_{number}")
-    return Lattice(
-        source=str(path), format=FORMAT, name="", reference=reference, **assembly.lattice_fields()
-    )
-
-
-def reference_of(row: Row, kinetic: float, mass: float, charge: float) -> ReferenceFields:
-    """Return the reference of a header.
-
-    Raises
-    ------
-    LatticeError
-        If the energy, the mass or the charge is none.
-    """
-    if not (kinetic > 0.0 and mass > 0.0 and charge != 0.0):
-        raise LatticeError(
-            f"{row.place}: energy {kinetic:g} eV, mass {mass:g} eV, charge {charge:g}: must be "
-            "positive, positive, and not 0"
-        )
-    return ReferenceFields(mass, charge, math.sqrt(kinetic * (kinetic + 2.0 * mass)))
+    return deck.lattice(FORMAT, assembly)
 
 
 def _add(assembly: Assembly, row: Row, code: int, name: str) -> None:
