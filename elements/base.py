@@ -33,12 +33,15 @@ _MOST_ORDERS = 171  # the factorial of a higher order is no float
 
 
 class Driver(Protocol):
-    """A field's value computed from knobs anew at every use."""
+    """A field's value computed from knobs anew at every use.
+
+    `free` is the parameter of a list: what holds for the components that no knob drives.
+    """
 
     @property
     def knobs(self) -> tuple[str, ...]: ...
 
-    def __call__(self) -> Tensor: ...
+    def __call__(self, free: Tensor | None = None) -> Tensor: ...
 
 
 class Element(nn.Module):
@@ -286,17 +289,18 @@ class Element(nn.Module):
         return self._ranks
 
     def drive(self, field: str, driver: Driver) -> None:
-        """Let `driver` compute `field` at every use."""
+        """Let `driver` compute `field` at every use; a list keeps its parameter for the rest."""
         if field not in self._ranks:
             raise ElementError(f"{self.label}: has no float field {field!r} to drive")
-        self._parameters.pop(field, None)
+        if not self._ranks[field]:
+            self._parameters.pop(field, None)
         self.drivers[field] = driver
 
     def free(self, field: str) -> None:
         """Cut the tie of `field` to its knobs; it keeps its present value as a free parameter."""
         if field not in self.drivers:
             raise ElementError(f"{self.label}: {field!r} is not driven by any knob")
-        value = self.drivers.pop(field)().detach().clone()
+        value = self.drivers.pop(field)(self._parameters.get(field)).detach().clone()
         self.register_parameter(field, nn.Parameter(value, requires_grad=False))
 
     def _check_choice(self, field: str, value: str, *choices: str) -> None:
@@ -363,7 +367,7 @@ class Element(nn.Module):
     def __getattr__(self, name: str) -> Any:
         drivers = self.__dict__.get("drivers")
         if drivers and name in drivers:
-            return drivers[name]()
+            return drivers[name](self._parameters.get(name))
         return super().__getattr__(name)
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -53,7 +53,7 @@ class _FromCurvature:
     def knobs(self) -> tuple[str, ...]:
         return self.magnet._curvature_fields
 
-    def __call__(self) -> Tensor:
+    def __call__(self, free: Tensor | None = None) -> Tensor:
         return self.magnet.h
 
 

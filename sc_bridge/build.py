@@ -125,7 +125,7 @@ def _drive(
     if base.dim() and None in expressions:
         raise LatticeError(f"{place}: is a list: an expression can drive {field_name}[n] only")
     try:
-        element.drive(field_name, FieldDriver(knobs, base.detach().clone(), expressions))
+        element.drive(field_name, FieldDriver(knobs, expressions))
     except (ElementError, IndexError) as error:
         raise LatticeError(f"{place}: {error}") from None
 

@@ -177,8 +177,6 @@ class FieldDriver:
     ----------
     knobs : Knobs
         Held, not copied: a deep copy of both together stays tied.
-    base : Tensor
-        Value of the field where no expression drives it: components of knl, ksl and the like.
     expressions : mapping of (int or None) to Expression
         By component, or None for the whole field.
 
@@ -190,11 +188,8 @@ class FieldDriver:
 
     knobs: tuple[str, ...]
 
-    def __init__(
-        self, knobs: Knobs, base: Tensor, expressions: Mapping[int | None, Expression]
-    ) -> None:
+    def __init__(self, knobs: Knobs, expressions: Mapping[int | None, Expression]) -> None:
         self._knobs = knobs
-        self._base = base.detach().to(torch.float64)
         self._expressions = dict(expressions)
         self._wanted = tuple(
             sorted(frozenset().union(*(e.variables() for e in self._expressions.values())))
@@ -202,7 +197,13 @@ class FieldDriver:
         self._order = knobs.order(self._wanted)
         self.knobs = knobs.driving(self._wanted)
 
-    def __call__(self) -> Tensor:
+    def driving(self, component: int | None) -> tuple[str, ...] | None:
+        """Knobs that drive a component, or the whole field (None); None where nothing does."""
+        expression = self._expressions.get(component)
+        return None if expression is None else self._knobs.driving(tuple(expression.variables()))
+
+    def __call__(self, free: Tensor | None = None) -> Tensor:
+        """Value of the field; `free` has the components that no expression drives, (..., n)."""
         known = self._knobs.evaluate(self._wanted, self._order)
         values = {
             index: torch.as_tensor(expression.evaluate(known), dtype=torch.float64)
@@ -210,9 +211,10 @@ class FieldDriver:
         }
         if None in values:
             return values[None]
-        count = max(self._base.shape[-1], *(index + 1 for index in values if index is not None))
-        components = list(self._base.unbind(-1))
-        components += [torch.zeros_like(components[0])] * (count - len(components))
+        components = [] if free is None else list(free.unbind(-1))
+        count = max(len(components), *(index + 1 for index in values if index is not None))
+        nothing = torch.zeros((), dtype=torch.float64)
+        components += [nothing] * (count - len(components))
         for index, value in values.items():
             if index is not None:
                 components[index] = value

@@ -11,57 +11,14 @@ import torch
 from torch import Tensor
 
 from ..errors import LatticeError, StudyError
-from ..expressions.tree import Binary, Expression, Negative, Variable
-from ..lattice import Lattice
 from ..sequence import KickedSequence
 from ..units import derivative_unit
 from .bunch_section import NUMBERS
+from .components import component_names, find_component
+from .field_units import field_unit, knob_unit
 from .model import Study
 
 _ENERGY_UNITS = {"kinetic_energy": "eV", "total_energy": "eV", "momentum": "eV/c"}
-# Fields of elements, as Xsuite has them; the order of a multipole component follows.
-_FIELD_UNITS = {
-    "length": "m",
-    "k0": "1/m",
-    "h": "1/m",
-    "k1": "1/m^2",
-    "k1s": "1/m^2",
-    "k0s": "1/m",
-    "k2": "1/m^3",
-    "k2s": "1/m^3",
-    "k3": "1/m^4",
-    "k3s": "1/m^4",
-    "ks": "1/m",
-    "shift_x": "m",
-    "shift_y": "m",
-    "shift_s": "m",
-    "rot_x_rad": "rad",
-    "rot_y_rad": "rad",
-    "rot_s_rad": "rad",
-    "rot_s_rad_no_frame": "rad",
-    "rot_shift_anchor": "m",
-    "edge_entry_angle": "rad",
-    "edge_exit_angle": "rad",
-    "edge_entry_angle_fdown": "rad",
-    "edge_exit_angle_fdown": "rad",
-    "edge_entry_fint": "1",
-    "edge_exit_fint": "1",
-    "edge_entry_hgap": "m",
-    "edge_exit_hgap": "m",
-    "crab_voltage": "V",
-    "dx": "m",
-    "dy": "m",
-    "dzeta": "m",
-    "angle": "rad",
-    "voltage": "V",
-    "frequency": "Hz",
-    "lag": "deg",
-    "phase": "rad",
-    "harmonic": "1",
-    "hxl": "rad",
-    "hgap": "m",
-    "fint": "1",
-}
 # Variables that formats define themselves: nobody means them by a wildcard.
 _CONSTANTS = frozenset(
     {"pi", "twopi", "degrad", "raddeg", "e", "emass", "pmass", "nmass", "umass", "mumass"}
@@ -74,7 +31,7 @@ class Input:
     """A scalar of a study that gradients flow to.
 
     `section` is "bunch", "reference" or "lattice"; `unit` is None where the lattice does not
-    tell what a knob means.
+    tell what a knob means. `tensor` is the scalar, or the list whose `component` it is.
     """
 
     name: str
@@ -82,10 +39,23 @@ class Input:
     field: str
     tensor: Tensor
     unit: str | None
+    component: int | None = None
 
     @property
     def value(self) -> float:
-        return self.tensor.detach().item()
+        return self._of(self.tensor).detach().item()
+
+    def set(self, value: float) -> None:
+        """Give it another value, in place."""
+        with torch.no_grad():
+            self._of(self.tensor).fill_(value)
+
+    def slope(self, gradient: Tensor | None) -> Tensor:
+        """Return its part of a gradient by `tensor`, (...); 0 of what does not depend on it."""
+        return torch.zeros(()) if gradient is None else self._of(gradient)
+
+    def _of(self, tensor: Tensor) -> Tensor:
+        return tensor if self.component is None else tensor[..., self.component]
 
     def derivative_unit(self, unit: str) -> str:
         """Unit of the derivative of something in `unit` with respect to this."""
@@ -140,6 +110,9 @@ def _spell_out(study: Study, where: str, sequence: KickedSequence, text: str) ->
     """
     if text in sequence.lattice.variables or not any(sign in text for sign in "*?["):
         return [text]
+    components = component_names(sequence, text)
+    if components:
+        return components
     driving = driving_knobs(sequence)
     bunch = study.model.bunch
     given = [key for key in ("intensity", *bunch.shape) if getattr(bunch, key) is not None]
@@ -147,8 +120,7 @@ def _spell_out(study: Study, where: str, sequence: KickedSequence, text: str) ->
     found = [name for name in names if fnmatchcase(name, text)]
     if not found:
         element, _, field = text.rpartition(".")
-        places = dict.fromkeys(sequence.lattice.element_names)
-        fitting = [name for name in places if element and fnmatchcase(name, element)]
+        fitting = [name for name in sequence.wholes if element and fnmatchcase(name, element)]
         found = [f"{name}.{key}" for name in fitting for key in _free_fields(sequence, name, field)]
     if not found:
         raise StudyError(
@@ -222,11 +194,19 @@ def _number_of_bunch(study: Study, where: str, name: str, key: str) -> Input:
 
 def _field(study: Study, where: str, sequence: KickedSequence, name: str) -> Input:
     element, _, field = name.rpartition(".")
+    component = find_component(where, sequence, name)
+    if component is not None:
+        parameter, field, index = component
+        unit = field_unit(sequence[element], field, index)
+        return Input(name, "lattice", name, parameter.requires_grad_(), unit, index)
     if element in sequence.lattice.elements:
-        parameter = dict(sequence[element].named_parameters(recurse=False)).get(field)
+        whole = sequence[element]
+        parameter = dict(whole.named_parameters(recurse=False)).get(field)
         if parameter is not None and parameter.dim() == 0:
-            tensor = parameter.requires_grad_()
-            return Input(name, "lattice", name, tensor, _FIELD_UNITS.get(field))
+            unit = field_unit(whole, field)
+            return Input(name, "lattice", name, parameter.requires_grad_(), unit)
+        if whole.field_ranks.get(field):
+            raise StudyError(f"{where}: {name!r} is a list: name a component, as '{name}[1]'")
         raise StudyError(
             f"{where}: {name!r} is no free number of that element: where a knob drives it, name "
             "the knob"
@@ -250,40 +230,3 @@ def _energy(sequence: KickedSequence, name: str) -> float:
         "momentum": ref.p0c,
     }
     return values[name].detach().item()
-
-
-def knob_unit(lattice: Lattice, name: str) -> str | None:
-    """Unit of a variable, where fields or other variables are it, or a sum with it; else None."""
-    terms = {alias: _terms(expression) for alias, expression in lattice.expressions.items()}
-    names = {name}
-    while True:
-        more = {alias for alias, found in terms.items() if found & names}
-        if more <= names:
-            break
-        names |= more
-    units = {
-        _field_unit(field, index)
-        for (_, field, index), expression in lattice.field_expressions.items()
-        if _terms(expression) & names
-    }
-    return units.pop() if len(units) == 1 else None
-
-
-def _terms(expression: Expression) -> frozenset[str]:
-    """Variables that are terms of a sum on their own: they have the unit of the whole."""
-    found, waiting = set(), [expression]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, Variable):
-            found.add(node.name)
-        elif isinstance(node, Negative) or (isinstance(node, Binary) and node.operator in "+-"):
-            waiting += node.children()
-    return frozenset(found)
-
-
-def _field_unit(field: str, index: int | None) -> str | None:
-    if index is not None and field in ("knl", "ksl"):
-        return "1" if index == 0 else f"1/m^{index}" if index > 1 else "1/m"
-    if index is not None:
-        return None  # of a list whose units follow the order in other ways
-    return _FIELD_UNITS.get(field)

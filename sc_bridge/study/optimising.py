@@ -186,9 +186,8 @@ class _Problem:
         return {w.name: float(v) for w, v in zip(self.inputs, values, strict=True)}
 
     def set(self, at: np.ndarray) -> None:
-        with torch.no_grad():
-            for wanted, value in zip(self.inputs, self.named(at).values(), strict=True):
-                wanted.tensor.fill_(value)
+        for wanted, value in zip(self.inputs, self.named(at).values(), strict=True):
+            wanted.set(value)
 
     def evaluate(self, at: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient, from the journal where it has them."""
@@ -211,7 +210,7 @@ class _Problem:
         gradients = torch.autograd.grad(
             value, [wanted.tensor for wanted in self.inputs], allow_unused=True
         )
-        slopes = [0.0 if g is None else float(g) for g in gradients]
+        slopes = [float(w.slope(g)) for w, g in zip(self.inputs, gradients, strict=True)]
         gradient = np.array(slopes) * self.width
         if not np.isfinite([float(value.detach()), *gradient]).all():
             raise StudyError(

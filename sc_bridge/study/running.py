@@ -226,8 +226,10 @@ def _derivatives(
             is_grads_batched=True,
             allow_unused=True,
         )
-    nothing = torch.zeros(len(objectives))  # an input that no output depends on
-    rows = [nothing if row is None else row for row in found]
+    rows = [
+        wanted.slope(row).expand(len(objectives))
+        for wanted, row in zip(inputs, found, strict=True)
+    ]
     values = outputs.tolist()
     _check_finite(objectives, values, inputs, rows)
     return tuple(

@@ -141,7 +141,8 @@ def _watch(progress: Progress, index: int, total: int) -> Callable[[float, Any, 
 
 def _set(found: Input, value: float) -> Input:
     if found.section == "lattice":
-        found.tensor.requires_grad_(False).fill_(value)
+        found.tensor.requires_grad_(False)
+        found.set(value)
         return found
     return replace(found, tensor=torch.tensor(value, dtype=torch.float64))
 

@@ -211,8 +211,9 @@ class DerivativesSection(Section):
         Texts,
         Field(
             min_length=1,
-            description="knobs of the lattice, fields such as 'qf.k1', wildcards of both, numbers "
-            "of the bunch as 'bunch.intensity', one energy as 'reference.kinetic_energy'",
+            description="knobs of the lattice, fields such as 'qf.k1', components such as "
+            "'mq.knl[1]', wildcards of all three, numbers of the bunch as 'bunch.intensity', one "
+            "energy as 'reference.kinetic_energy'",
         ),
     ]
 

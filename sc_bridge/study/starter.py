@@ -197,12 +197,12 @@ def _derivatives_section(sequence: KickedSequence) -> str:
     return f"""\
 [derivatives]   # all from one backward pass
 of = ["sigma_x", "sigma_y", "nemitt_x", "nemitt_y"]   # or expressions: "log(nemitt_x)"
-with_respect_to = [{names}]   # wildcards too: "k*", "qf*.k1"
+with_respect_to = [{names}]   # wildcards too: "k*", "qf*.k1", "m*.knl[2]"
 """
 
 
 def _inputs(sequence: KickedSequence) -> Sequence[str]:
-    """Two knobs of quadrupoles, or of anything, or strengths of quadrupoles."""
+    """Two knobs of quadrupoles, or strengths of quadrupoles, thin ones too, or any two knobs."""
     gradients = driving_knobs(sequence, "k1")
     powered = [name for name in gradients if sequence.knobs.value(name) != 0.0]
     if gradients:  # those that are off move little
@@ -210,8 +210,11 @@ def _inputs(sequence: KickedSequence) -> Sequence[str]:
     found = []
     for name in dict.fromkeys(sequence.lattice.element_names):
         own = dict(sequence[name].named_parameters(recurse=False))
-        if sequence.lattice.elements[name].kind == "Quadrupole" and "k1" in own:
+        kind = sequence.lattice.elements[name].kind
+        if kind == "Quadrupole" and "k1" in own:
             found.append(f"{name}.k1")
+        elif kind == "Multipole" and not sequence[name].drivers and own["knl"][1:2].any():
+            found.append(f"{name}.knl[1]")
     return found[:2] or driving_knobs(sequence)[:2]
 
 

@@ -76,7 +76,7 @@ def sequences_from(environment: Any, **options: Any) -> dict[str, KickedSequence
             sequence.knobs[name] = knobs.setdefault(name, parameter)
         for name, element in sequence.wholes.items():
             for field, parameter in list(element.named_parameters(recurse=False)):
-                setattr(element, field, fields.setdefault((name, field), parameter))
+                element.register_parameter(field, fields.setdefault((name, field), parameter))
     return sequences
 
 
@@ -138,11 +138,12 @@ def _with_its_length(element: Element, fresh: Element) -> Element:
 
 def _copy_fields(element: Element, fresh: Element) -> None:
     """Copy the values of free fields that the line does not drive either."""
+    values = dict(fresh.named_parameters(recurse=False))
     with torch.no_grad():
         for field, parameter in element.named_parameters(recurse=False):
-            if field in fresh.drivers:
+            if field in fresh.drivers and field not in element.drivers:
                 continue  # cut free on our side
-            value = getattr(fresh, field).detach().to(parameter.device)
+            value = values[field].detach().to(parameter.device)
             if parameter.shape == value.shape:
                 parameter.copy_(value)
             else:

@@ -67,7 +67,7 @@ def test_assigning_sets_the_parameter_in_place(knobs):
 
 def test_a_batch_of_values_reaches_the_fields(knobs):
     knobs["kf.b1"] = torch.tensor([0.5, 0.6, 0.7])
-    driver = FieldDriver(knobs, torch.tensor(0.0), {None: Variable("kd")})
+    driver = FieldDriver(knobs, {None: Variable("kd")})
     torch.testing.assert_close(driver(), -1.02 * torch.tensor([0.5, 0.6, 0.7]).double())
 
 
@@ -120,7 +120,7 @@ def test_an_expression_without_a_value_names_its_variable():
 
 
 def test_a_field_follows_its_knob_and_gives_it_gradients(knobs):
-    driver = FieldDriver(knobs, torch.tensor(0.0), {None: Variable("kd")})
+    driver = FieldDriver(knobs, {None: Variable("kd")})
     assert driver.knobs == ("kf.b1",)
     assert driver().item() == pytest.approx(-0.51, rel=ROUNDOFF)
     knobs["kf.b1"] = 0.6
@@ -132,16 +132,21 @@ def test_a_field_follows_its_knob_and_gives_it_gradients(knobs):
 
 def test_components_of_a_list_are_driven_one_by_one(knobs):
     base = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)
-    driver = FieldDriver(knobs, base, {1: Variable("phase"), 4: Variable("kd")})
+    driver = FieldDriver(knobs, {1: Variable("phase"), 4: Variable("kd")})
     assert driver.knobs == ("kf.b1", "phase")
-    assert driver().tolist() == pytest.approx([0.1, 0.3, 0.3, 0.0, -0.51], rel=ROUNDOFF)
+    assert driver.driving(4) == ("kf.b1",)
+    assert driver.driving(0) is None
+    assert driver(base).tolist() == pytest.approx([0.1, 0.3, 0.3, 0.0, -0.51], rel=ROUNDOFF)
     knob = knobs["phase"].requires_grad_()
-    driver().sum().backward()
+    base.requires_grad_()
+    driver(base).sum().backward()
     assert knob.grad.item() == 1.0
+    assert base.grad is not None
+    assert base.grad.tolist() == [1.0, 0.0, 1.0]
 
 
 def test_a_constant_expression_drives_without_knobs(knobs):
-    driver = FieldDriver(knobs, torch.tensor(0.0), {None: Number(2.5)})
+    driver = FieldDriver(knobs, {None: Number(2.5)})
     assert driver.knobs == ()
     assert driver().dtype == torch.float64
     assert driver().item() == 2.5
@@ -149,11 +154,11 @@ def test_a_constant_expression_drives_without_knobs(knobs):
 
 def test_a_driver_of_an_unknown_variable_is_refused(knobs):
     with pytest.raises(LatticeError, match="no variable 'nothing'"):
-        FieldDriver(knobs, torch.tensor(0.0), {None: Variable("nothing")})
+        FieldDriver(knobs, {None: Variable("nothing")})
 
 
 def test_a_deep_copy_of_knobs_and_driver_stays_tied(knobs):
-    driver = FieldDriver(knobs, torch.tensor(0.0), {None: Variable("kf.b1")})
+    driver = FieldDriver(knobs, {None: Variable("kf.b1")})
     knobs_copy, driver_copy = copy.deepcopy((knobs, driver))
     knobs_copy["kf.b1"] = 0.9
     assert driver_copy().item() == 0.9
@@ -165,7 +170,7 @@ def test_functional_call_reaches_the_fields(knobs):
         def __init__(self) -> None:
             super().__init__()
             self.knobs = knobs
-            self.driver = FieldDriver(knobs, torch.tensor(0.0), {None: Variable("kd2")})
+            self.driver = FieldDriver(knobs, {None: Variable("kd2")})
 
         def forward(self) -> torch.Tensor:
             return self.driver()
@@ -187,7 +192,7 @@ def test_a_long_chain_is_evaluated_once_a_variable():
     }
     chain = Knobs(lattice({"v0": 1.5}, expressions))
     knob = chain["v0"].requires_grad_()
-    driver = FieldDriver(chain, torch.tensor(0.0), {None: Variable("v1999")})
+    driver = FieldDriver(chain, {None: Variable("v1999")})
     value = driver()
     value.backward()
     assert knob.grad is not None
@@ -196,6 +201,6 @@ def test_a_long_chain_is_evaluated_once_a_variable():
 
 def test_repr_shows_names_and_values(knobs):
     assert "kf.b1=0.5, phase=0.3" in repr(knobs)
-    assert repr(FieldDriver(knobs, torch.zeros(2), {1: Variable("kd")})) == "FieldDriver([1]: kd)"
+    assert repr(FieldDriver(knobs, {1: Variable("kd")})) == "FieldDriver([1]: kd)"
     many = Knobs(lattice({f"k{n}": 0.0 for n in range(30)}, {}))
     assert "... 10 more" in repr(many)

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 import sc_bridge as scb
 from sc_bridge.bunch_files import write_bunch
 from sc_bridge.study import StudyModel, build_sequence, load_study, make_bunch, run_study
-from sc_bridge.study.inputs import knob_unit
+from sc_bridge.study.field_units import knob_unit
 from study_texts import write_study
 
 EMITTANCES = 'nemitt_x = "2 um"\nnemitt_y = "2 um"'

@@ -107,6 +107,15 @@ def test_pull_brings_in_variables_fields_and_lengths(environment, bunch):
     assert sequence.audit().length == pytest.approx(ring.get_length(), abs=1e-12)
 
 
+def test_pull_takes_components_beside_driven_ones(environment, bunch):
+    line = environment.ring
+    sequence = scb.KickedSequence.from_line(line)
+    environment["qd"].knl[0], environment["qd"].knl[3] = 1e-3, 0.4
+    sequence.pull(line)
+    assert sequence["qd"].knl[[0, 3]].tolist() == [1e-3, 0.4]
+    assert difference(sequence, line, bunch) < ROUNDOFF
+
+
 def test_pull_takes_an_environment_and_the_name_of_a_line(environment):
     sequence = scb.KickedSequence.from_line(environment, name="transfer")
     environment["kq"] = 0.4
