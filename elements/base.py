@@ -57,14 +57,15 @@ class Element(nn.Module):
     # leaves the reference.
     is_map: bool = True
     name: str | None
+    stands_for: str | None
+    drivers: dict[str, Driver]  # of fields that are not free
+    _ranks: dict[str, int]
     length: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.name = None
-        self.stands_for: str | None = None
-        self.drivers: dict[str, Driver] = {}  # of fields that are not free
-        self._ranks: dict[str, int] = {}
+        # past the setter, in which long lines would spend a third of their construction
+        self.__dict__.update(name=None, stands_for=None, drivers={}, _ranks={})
 
     # ---- the physics, one class each -------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 from torch import Tensor
@@ -226,23 +225,3 @@ class Inverse(Part):
 
     def inverse(self) -> Element:
         return self.parent
-
-
-def row_transport(
-    parts: Sequence[Element], reference: Reference, coasting: bool = False
-) -> Transport:
-    """Return the map of a row of elements that `reference` enters.
-
-    The map ignores the reference it is given later: each element gets its own. With `coasting`
-    energy kicks are left out and the reference stays.
-    """
-
-    def transport(state: State, _: Reference) -> State:
-        here = reference
-        for part in parts:
-            apply = part.coast if coasting else part.transport
-            state = apply(state, here.over_particles(state.x))
-            here = here if coasting or part.is_map else part.outgoing(here)
-        return state
-
-    return transport

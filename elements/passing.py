@@ -82,7 +82,8 @@ def transfer_matrix(
     """Jacobian of a map of coordinates around one particle, (..., 6, 6), by one backward pass.
 
     Six copies of the particle are tracked, which do not see each other, so that the gradient of
-    the i-th coordinate of the i-th copy is the i-th row.
+    the i-th coordinate of the i-th copy is the i-th row. Gradients flow to fields and reference,
+    unless they are switched off.
     """
     particle = torch.zeros(6, dtype=torch.float64) if orbit is None else orbit.to(torch.float64)
     copies = particle.unsqueeze(-1).expand(*particle.shape, 6)
@@ -92,8 +93,8 @@ def transfer_matrix(
         state = transport(State(*coordinates.unbind(-2)), aligned)
         return torch.stack(torch.broadcast_tensors(*state), dim=-2)
 
+    probe = apply(copies)  # has the shape of a batch, and a graph where fields want gradients
     with torch.enable_grad():
-        probe = apply(copies)
         start = copies.detach().expand(probe.shape).clone().requires_grad_()
         diagonal = apply(start).diagonal(dim1=-2, dim2=-1)
         (rows,) = torch.autograd.grad(diagonal.sum(), start, create_graph=probe.requires_grad)

@@ -129,11 +129,12 @@ class Moved(torch.autograd.Function):
 
 def takes(coordinates: Tensor, reference: Reference) -> bool:
     """Whether particles are so many that a program is worth while, and their reference is one."""
-    return (
-        coordinates.shape[-1] >= FEW
-        and reference.p0c.dim() == reference.mass0.dim() == 0
-        and is_plain_reverse()
-    )
+    return coordinates.shape[-1] >= FEW and serves(reference)
+
+
+def serves(reference: Reference) -> bool:
+    """Whether the reference is no batch, and no derivative under way that programs have not."""
+    return reference.p0c.dim() == reference.mass0.dim() == 0 and is_plain_reverse()
 
 
 def run(moves: Sequence[Move], coordinates: Tensor, reference: Reference) -> Tensor | None:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from sc_bridge.elements import Bunch, Cavity, Element, Reference
 from sc_bridge.elements.base import Transport
-from sc_bridge.elements.parts import Part, row_transport
+from sc_bridge.elements.parts import Part
 from sc_bridge.elements.passing import transfer_matrix
+from sc_bridge.elements.rows import row_transport
 from sc_bridge.elements.space_charge import (
     Field,
     SpaceCharge,

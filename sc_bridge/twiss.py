@@ -11,6 +11,7 @@ from torch import Tensor
 from sc_bridge.elements import Reference, State
 from sc_bridge.elements.base import Transport
 from sc_bridge.elements.passing import transfer_matrix
+from sc_bridge.elements.rows import states_behind
 
 from .errors import LatticeError
 from .sequence import KickedSequence
@@ -170,11 +171,10 @@ def _phase_advances(
     sequence: KickedSequence, orbit: Tensor, start: tuple[float, float, float, float]
 ) -> tuple[float, float]:
     """Tunes with their integer part to a few digits, by following particles along the line."""
-    state = State(*_displaced(orbit).unbind(0))
-    reference = sequence.reference.over_particles(state.x)
+    start_state = State(*_displaced(orbit).unbind(0))
+    elements = [sequence[name] for name in sequence.lattice.element_names]
     phase, last = [0.0, 0.0], [0.0, 0.0]
-    for name in sequence.lattice.element_names:
-        state = sequence[name].coast(state, reference)
+    for state in states_behind(elements, start_state, sequence.reference, coasting=True):
         slopes = _slopes(torch.stack(torch.broadcast_tensors(*state)))
         for plane in (0, 1):
             block = slopes[2 * plane : 2 * plane + 2, 2 * plane : 2 * plane + 2].tolist()

@@ -26,6 +26,7 @@ from torch import Tensor
 from sc_bridge.elements import Bunch, Element, Reference
 from sc_bridge.elements.bunch import COORDINATES
 from sc_bridge.elements.passing import transfer_matrix
+from sc_bridge.elements.rows import row_transport
 
 from .errors import LatticeError
 from .sequence import KickedSequence
@@ -176,7 +177,7 @@ def _cut(element: Element, reference: Reference, coasting: bool) -> Iterator[_Pi
     cut = length_of(element) != 0.0
     for part in element.slices([1.0 / PIECES] * PIECES) if cut else [element]:
         with torch.no_grad():
-            matrix = transfer_matrix(part.coast if coasting else part.transport, reference)
+            matrix = transfer_matrix(row_transport([part], reference, coasting), reference)
         yield _Piece(element, length_of(part) if cut else 0.0, matrix.detach(), reference)
         reference = reference if coasting else part.outgoing(reference)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -66,18 +67,18 @@ def build_sequence(study: Study, lattice: Lattice | None = None) -> KickedSequen
     """
     model = study.model
     lattice = lattice or read_study_lattice(study)
-    whole = KickedSequence(
-        lattice, bend_model=model.lattice.bend_model, reference=_reference(study, lattice)
+    build = partial(
+        KickedSequence,
+        lattice,
+        bend_model=model.lattice.bend_model,
+        reference=_reference(study, lattice),
     )
     if model.slicing is None or model.space_charge is None:
-        return whole.to(_device(study))
+        return build().to(_device(study))
     try:
-        sliced = KickedSequence(
-            lattice,
-            slicing=_slicing(study, model.slicing, whole),
+        sliced = build(
+            slicing=_slicing(study, model.slicing, build),
             space_charge=model.space_charge.settings,
-            bend_model=model.lattice.bend_model,
-            reference=whole.reference,
             splitting=Yoshida() if model.space_charge.splitting == "yoshida" else Strang(),
         )
     except LatticeError as error:
@@ -99,13 +100,15 @@ def _device(study: Study) -> torch.device:
     return device
 
 
-def _slicing(study: Study, section: SlicingSection, whole: KickedSequence) -> AnySlicing:
-    """Return the rule of a study; the bunch that it may need is that of the study."""
+def _slicing(
+    study: Study, section: SlicingSection, build: Callable[[], KickedSequence]
+) -> AnySlicing:
+    """Return the rule of a study; the bunch that it may need is the study's, on whole elements."""
     rules: dict[str, Callable[[Any], AnySlicing]] = {
         "max_spacing": MaxSpacing,
         "kicks_per_element": KicksPerElement,
         "betatron_fraction": BetatronFraction,
-        "plasma_fraction": lambda part: PlasmaFraction(part, make_bunch(study, whole)),
+        "plasma_fraction": lambda part: PlasmaFraction(part, make_bunch(study, build())),
     }
     name = next(name for name in rules if getattr(section, name) is not None)
     rule = rules[name](getattr(section, name))
