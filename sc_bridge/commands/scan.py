@@ -146,7 +146,7 @@ def _to_dict(done: Scan) -> dict[str, Any]:
 
 def _write(stem: str, done: Scan, journal: Any) -> None:
     from ..files import write_whole
-    from ..scan_picture import scan_picture
+    from ..pictures.scan import scan_picture
 
     text = io.StringIO()
     writer = csv.writer(text)

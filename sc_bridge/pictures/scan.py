@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .study.scanning import Scan
+    from ..study.scanning import Scan
 
 _BLUE = "#1f5fa8"
 
