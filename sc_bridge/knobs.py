@@ -56,7 +56,15 @@ class Knobs(nn.Module):
         if isinstance(value, nn.Parameter):
             self._parameters[self._index[name]] = value
             return
-        new = torch.as_tensor(value, dtype=torch.float64).detach().to(parameter.device)
+        try:
+            if hasattr(value, "units"):  # torch would drop those of an array
+                raise TypeError
+            new = torch.as_tensor(value, dtype=torch.float64).detach().to(parameter.device)
+        except (TypeError, ValueError, RuntimeError):
+            raise LatticeError(
+                f"{self.source}: knob {name!r} = {value!r}: must be a number or a tensor, in the "
+                "unit of the lattice"
+            ) from None
         if not bool(torch.isfinite(new).all()):
             raise LatticeError(f"{self.source}: knob {name!r} = {new.tolist()}: must be finite")
         with torch.no_grad():

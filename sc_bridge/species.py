@@ -166,10 +166,10 @@ def _particle(species: str | None, mass: Any, charge: Any) -> tuple[Any, Any]:
 
 def _rest_energy(mass: Any) -> float | Tensor:
     """Rest energy in eV from an energy or a mass."""
-    text = mass.strip() if isinstance(mass, str) else ""
-    if text.endswith("eV") or not isinstance(mass, str):
-        return to_si(mass, "eV", "reference.mass")
-    return to_si(mass, "eV/c^2", "reference.mass")
+    is_mass = isinstance(mass, str) and not mass.strip().endswith("eV")
+    if hasattr(mass, "check"):  # a quantity of pint
+        is_mass = mass.check("[mass]")
+    return to_si(mass, "eV/c^2" if is_mass else "eV", "reference.mass")
 
 
 def _momentum_of(energy: Tensor, mass0: float | Tensor) -> Tensor:

@@ -82,9 +82,11 @@ def to_si(value: Any, unit: str, key: str) -> float | Tensor:
             raise UnitError(f"{key} = {value.tolist()}: must be finite")
         return value
     if hasattr(value, "magnitude") and hasattr(value, "units"):
+        if getattr(value.magnitude, "ndim", 0):
+            raise UnitError(f"{key} = {value}: {_wanted(unit)}{_one_number(value)}")
         return _finite(_convert(value, str(value.units), unit, key, str(value)), key, value)
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
-        raise UnitError(f"{key} = {value!r}: {_wanted(unit)}")
+    if isinstance(value, bool) or not hasattr(value, "__float__") or getattr(value, "ndim", 0):
+        raise UnitError(f"{key} = {value!r}: {_wanted(unit)}{_one_number(value)}")
     try:
         number = float(value)
     except OverflowError:  # a whole number beyond floats
@@ -197,6 +199,10 @@ def _wanted(unit: str) -> str:
     kind = _DIMENSIONS.get(unit, (f"a quantity in {unit}",))[0]
     example = example_of(unit)
     return f"write {kind}, such as {example!r}"
+
+
+def _one_number(value: Any) -> str:
+    return "; several values are a tensor of them" if getattr(value, "ndim", 0) else ""
 
 
 def _shorten(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 
@@ -114,13 +114,8 @@ class SpaceCharge:
                 "y_range and z_range; without any of them it follows the bunch"
             )
         for name, value in given.items():
-            wrong = value is not None and not (
-                len(value) == 2 and all(map(math.isfinite, value)) and value[0] < value[1]
-            )
-            if wrong:
-                raise SpaceChargeError(
-                    f"space charge: {name} = {value} m: must be two finite numbers, first < last"
-                )
+            if value is not None:
+                object.__setattr__(self, name, _range(name, value))
 
     @property
     def ranges(self) -> tuple[Range, Range, Range] | None:
@@ -128,3 +123,16 @@ class SpaceCharge:
         if self.x_range is None or self.y_range is None or self.z_range is None:
             return None
         return self.x_range, self.y_range, self.z_range
+
+
+def _range(name: str, value: Any) -> Range:
+    """Two numbers; text and quantities with a unit are none."""
+    try:
+        ends = () if any(isinstance(end, str) for end in value) else tuple(map(float, value))
+    except (TypeError, ValueError):
+        ends = ()
+    if len(ends) != 2 or not all(map(math.isfinite, ends)) or not ends[0] < ends[1]:
+        raise SpaceChargeError(
+            f"space charge: {name} = {value}: must be two finite numbers in m, first < last"
+        )
+    return ends

@@ -18,7 +18,7 @@ def kinds_of(sequence: KickedSequence) -> tuple[list[Stage], list[int]]:
     known: dict[Hashable, int] = {}
     kinds: list[int] = []
     for stage in sequence.stages:
-        key = (stage.kick is not None, *(_kind_of(part) for part in stage.maps))
+        key = (stage.kick is not None, *(kind_of(part) for part in stage.maps))
         if key not in known:
             known[key] = len(examples)
             examples.append(stage)
@@ -26,7 +26,7 @@ def kinds_of(sequence: KickedSequence) -> tuple[list[Stage], list[int]]:
     return examples, kinds
 
 
-def _kind_of(element: Element) -> Hashable:
+def kind_of(element: Element) -> Hashable:
     """Everything but numbers: class, models and counts; which numbers are 0 or wanted."""
     parent = getattr(element, "parent", None)
     plain = {
@@ -34,7 +34,7 @@ def _kind_of(element: Element) -> Hashable:
         for name, value in vars(element).items()
         if name not in ("name", "training", "parent", "weight") and not name.startswith("_")
     }
-    inner = _kind_of(parent) if isinstance(parent, Element) else ()
+    inner = kind_of(parent) if isinstance(parent, Element) else ()
     return (type(element), tuple(sorted(plain.items())), _numbers(element), inner)
 
 

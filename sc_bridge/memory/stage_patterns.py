@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sc_bridge.elements import Bunch, Reference
+from sc_bridge.elements import Bunch, Element, Reference
 from sc_bridge.elements.space_charge import SpaceCharge
 
 from ..adjoint import RecordAll, Reversible, StoreStates
@@ -20,11 +21,13 @@ from ..adjoint.protocol import Adjoint
 from ..course import Course
 from ..sequence import KickedSequence, Stage
 from .footprint import SavedBytes, uncollected
+from .kinds import kind_of
 from .pattern import HOST, Pattern, Size, Sizes, by_feature, find_pattern
 
 # Kinds of stages whose backward pass is looked at: those whose recording is largest.
 _MOST_DEMANDING = 2
 _NEARLY = 0.7  # of the largest, to be looked at besides it
+_LONG = 256  # elements in a stage: a line without kicks is one
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,8 @@ class StagePatterns:
 
     @cached_property
     def _most_recorded(self) -> list[Stage]:
+        if len(self.examples) == 1:
+            return self.examples
         per_particle = self.recorded[:, 0]
         order = np.argsort(-per_particle)[:_MOST_DEMANDING].tolist()
         chosen = [n for n in order if per_particle[n] > _NEARLY * per_particle[order[0]]]
@@ -129,7 +134,10 @@ class StagePatterns:
         with uncollected():
             return [
                 find_pattern(
-                    run_of(stage), f"stage at s = {stage.s:.6g} m", self.tiny, self.setting.device
+                    run_of(_each_kind_once(stage)),
+                    f"stage at s = {stage.s:.6g} m",
+                    self.tiny,
+                    self.setting.device,
                 )
                 for stage in self._most_recorded
             ]
@@ -194,6 +202,16 @@ class StagePatterns:
         leaves += [getattr(reference, name) for name in _wanted(setting.reference)]
         wanted = [leaf for leaf in leaves if leaf.requires_grad]
         return Bunch(coordinates, reference, weight, alive), wanted
+
+
+def _each_kind_once(stage: Stage) -> Stage:
+    """Return a long stage with one element of every kind, which is enough where none is kept."""
+    if len(stage.row) <= _LONG:
+        return stage
+    first: dict[Hashable, Any] = {}
+    for item in stage.row:
+        first.setdefault(kind_of(item) if isinstance(item, Element) else id(item), item)
+    return replace(stage, row=tuple(first.values()))
 
 
 def _part_of(sequence: KickedSequence, stages: Sequence[Stage], size: Size) -> KickedSequence:

@@ -66,6 +66,11 @@ class Objective:
         found = (_split(name)[0] for name in self.expression.variables())
         return frozenset(name for name in found if name)
 
+    @property
+    def counts_losses(self) -> bool:
+        """Whether it is made of the intensity, of which the lost are no part."""
+        return any(_split(name)[2] == "intensity" for name in self.expression.variables())
+
     def value(self, bunch: Bunch, records: Mapping[str, Any] | None = None) -> Tensor:
         """Value for an outgoing bunch and the records of monitors, ().
 
@@ -78,6 +83,21 @@ class Objective:
         except ExpressionError as error:
             raise StudyError(f"{self.text!r}: {error}") from None
         return torch.as_tensor(value, dtype=torch.float64)
+
+    def check_alive(self, bunch: Bunch, records: Mapping[str, Any]) -> None:
+        """Refuse moments of nobody: they are 0, and no derivative means anything.
+
+        Raises
+        ------
+        StudyError
+            If all particles are lost where one of its moments is taken.
+        """
+        for name in sorted(self.expression.variables()):
+            if _split(name)[2] != "intensity" and not bool(_moment(name, bunch, records, True)):
+                raise StudyError(
+                    f"{self.text!r}: no particle is left there: widen the aperture, or take "
+                    "moments at a monitor before it"
+                )
 
 
 @lru_cache(maxsize=256)
@@ -137,8 +157,12 @@ def _split(name: str) -> tuple[str, int, str]:
     return match[1] or "", -1 if match[2] is None else int(match[2]), match[3]
 
 
-def _moment(name: str, bunch: Bunch, records: Mapping[str, Any] | None) -> Tensor:
+def _moment(
+    name: str, bunch: Bunch, records: Mapping[str, Any] | None, count: bool = False
+) -> Tensor:
+    """A moment, or the living particles that it is of."""
     monitor, index, what = _split(name)
+    what = "n_alive" if count else what
     if not monitor or records is None:
         return moment(bunch, what)
     record = records[monitor]

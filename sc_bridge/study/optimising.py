@@ -241,6 +241,7 @@ class _Problem:
 
     def _value(self) -> Tensor:
         tracked = track(self.sequence, self.bunch, observer=self._watch, **self.run)
+        self.objective.check_alive(tracked.bunch, tracked.records)
         return self.objective.value(tracked.bunch, tracked.records)
 
     def _watch(self, s: float, bunch: Bunch, kicks: int) -> None:

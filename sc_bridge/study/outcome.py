@@ -13,6 +13,7 @@ from ..course import Loss
 from ..sequence import KickedSequence
 from .inputs import Input
 from .model import Study
+from .objectives import objectives_of
 
 # Called with what is going on, how much of it is done, and of how much (None: unknown).
 Progress: TypeAlias = Callable[[str, int, int | None], None]
@@ -96,4 +97,15 @@ class Outcome:
             f"{count} macroparticle{'s' * (count > 1)}: moments and emittances of so few mean "
             "little: take a thousand or more"
         )
-        return (*((few,) if count < _FEW else ()), *self.sequence.lattice.warnings)
+        steps = (
+            "intensity changes by whole particles, so that its derivatives do not tell how losses "
+            "move: take moments, such as sigma_x before the aperture"
+        )
+        counted = any(
+            objective.counts_losses and self.losses for objective in objectives_of(self.study)
+        )
+        return (
+            *((few,) if count < _FEW else ()),
+            *((steps,) if counted else ()),
+            *self.sequence.lattice.warnings,
+        )

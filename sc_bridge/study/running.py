@@ -97,10 +97,12 @@ def run_study(study: Study, progress: Progress = _silent) -> Outcome:
             monitors=monitors,
         )
         end = tracked.bunch
+        for objective in objectives_of(study) if inputs else ():
+            objective.check_alive(end, tracked.records)
         outputs = outputs_of(study, end, tracked.records) if inputs else None
-    clock.stage("track")
     if not sequence.n_kicks:
         _trace_elements(sequence, start.detach(), study.model.turns, trace)
+    clock.stage("track")
     final = _final(end)
     progress("backward pass", 0, None)
     derivatives = _derivatives(objectives_of(study), outputs, inputs)

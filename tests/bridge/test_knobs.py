@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from sc_bridge.errors import ExpressionError, LatticeError, ScBridgeError
 from sc_bridge.expressions import Binary, Call, Expression, Number, Variable
 from sc_bridge.knobs import FieldDriver, Knobs
 from sc_bridge.lattice import Lattice, Record
+from sc_bridge.units import registry
 
 ROUNDOFF = 1e-15
 
@@ -90,6 +92,12 @@ def test_dependent_variables_are_evaluated_with_gradients(knobs):
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_knob_must_be_finite(knobs, value):
     with pytest.raises(LatticeError, match=r"ring\.json: knob 'phase' = .*: must be finite"):
+        knobs["phase"] = value
+
+
+@pytest.mark.parametrize("value", ["1 1/m^2", None, registry()("1 mm"), np.ones(2) * registry().m])
+def test_a_knob_is_set_to_a_number(knobs, value):
+    with pytest.raises(LatticeError, match=r"ring\.json: knob 'phase' = .*: must be a number"):
         knobs["phase"] = value
 
 

@@ -207,6 +207,35 @@ def test_a_line_without_kicks_is_planned():
     assert planned.peak > 48e3
 
 
+@pytest.mark.parametrize("n", [2000, 20])  # with the kernels for rows of elements and without
+def test_a_long_line_without_kicks_is_predicted_by_one_element_of_every_kind(n):
+    kinds = {
+        "qf": ("Quadrupole", {"k1": 0.5}),
+        "d": ("Drift", {}),
+        "sf": ("Sextupole", {"k2": 5.0}),
+    }
+    records = {n: Record(n, kind, {"length": 0.1, **f}) for n, (kind, f) in kinds.items()}
+    records |= {"hole": Record("hole", "LimitRect", {"max_x": 1.0, "min_x": -1.0})}
+    names = ("qf", "d", "sf", "hole", "d") * 80
+    sequence = scb.KickedSequence(
+        Lattice("line", "xsuite-json", "", records, names, reference=PROTON)
+    )
+    sequence.requires_grad_(False)
+    bunch = fodo_channel(1, n_particles=n)[1]
+    predicted = Predictor(sequence, Setting(torch.float64, sequence.reference))
+    patterns = predicted._patterns(Size(n, (16, 16, 16)))
+    (pattern,) = patterns.forwards
+    assert len(pattern.work) < 5000  # of 800 elements some 100 000
+    planned = plan(sequence, bunch, backward=False)
+    with torch.no_grad(), AllocationTrace() as trace:
+        end = scb.track(sequence, bunch)
+        del end
+    incoming = bunch.coordinates.nbytes + bunch.alive.untyped_storage().nbytes()
+    assert planned.choices[-1].tensors == pytest.approx(
+        trace.peak() + incoming, rel=PREDICTION, abs=100e3
+    )
+
+
 @pytest.mark.parametrize("nodes", [(32, 32, 32), (16, 40, 24), (64, 96, 64)], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_work_space_of_a_solve_is_what_numpy_allocates(nodes, dtype):

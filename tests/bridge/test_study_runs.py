@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 
 import sc_bridge as scb
+from sc_bridge.errors import StudyError
 from sc_bridge.report.page import report_page
 from sc_bridge.report.printed import print_report
 from sc_bridge.results import to_dict
@@ -80,3 +81,56 @@ def test_too_few_particles_are_noted_everywhere(study_of):
     screen = Console(record=True, width=200)
     print_report(screen, outcome)
     assert "note: 2 macroparticles" in screen.export_text()
+
+
+COLLIMATED = """\
+beam, particle=proton, energy=1.0982720882; kq = 1;
+q: quadrupole, l=0.1, k1:=kq; d: drift, l=1; m: marker; hole = {hole};
+c: collimator, l=0, apertype=circle, aperture={{hole}}; line: line=(q, m, d, c, d);
+"""
+OF_NOBODY = """\
+[lattice]
+file = "line.madx"
+[bunch]
+n_particles = 50
+intensity = 1e9
+sigma_x = "1 mm"
+sigma_px = 1e-3
+sigma_y = "1 mm"
+sigma_py = 1e-3
+sigma_z = "1 m"
+sigma_delta = 1e-3
+[monitors.before]
+at = "m"
+[derivatives]
+of = ["OF"]
+with_respect_to = ["kq", "bunch.intensity"]
+"""
+
+
+@pytest.fixture
+def collimated(tmp_path):
+    def write(hole, of):
+        (tmp_path / "line.madx").write_text(COLLIMATED.format(hole=hole))
+        (tmp_path / "study.toml").write_text(OF_NOBODY.replace("OF", of))
+        return load_study(tmp_path / "study.toml")
+
+    return write
+
+
+def test_moments_of_nobody_have_no_derivatives(collimated):
+    with pytest.raises(StudyError, match="'log\\(sigma_x\\)': no particle is left there: widen"):
+        run_study(collimated(1e-9, "log(sigma_x)"))
+    before = run_study(collimated(1e-9, "before.sigma_x"))
+    assert before.final["n_alive"] == 0.0
+    assert before.derivatives[0].value != 0.0
+
+
+def test_derivatives_of_the_intensity_are_noted_where_particles_are_lost(collimated):
+    noted = "intensity changes by whole particles"
+    some = run_study(collimated(2e-3, "intensity"))
+    assert 0.0 < some.final["n_alive"] < 50.0
+    assert some.derivatives[1].value == pytest.approx(some.final["n_alive"] / 50)
+    assert noted in some.notes[0]
+    assert not any(noted in note for note in run_study(collimated(1.0, "intensity")).notes)
+    assert not any(noted in note for note in run_study(collimated(2e-3, "sigma_x")).notes)

@@ -152,10 +152,19 @@ def test_the_three_energies_agree():
         assert other.p0c.item() == pytest.approx(kinetic.p0c.item(), rel=1e-15)
 
 
+@pytest.mark.parametrize("many", [torch.ones(2).numpy(), torch.ones(2).numpy() * registry().um])
+def test_several_numbers_are_a_tensor(many):
+    with pytest.raises(scb.UnitError, match=r"nemitt_x = .*: write a length.*are a tensor of them"):
+        to_si(many, "m", "nemitt_x")
+
+
 def test_a_particle_may_be_given_by_mass_and_charge():
     by_name = scb.reference("proton", kinetic_energy="160 MeV")
     by_mass = scb.reference(mass="938272089.43 eV/c^2", charge="1 e", kinetic_energy="160 MeV")
     in_u = scb.reference(mass="1 u", charge=1.0, kinetic_energy=1e6)
+    quantity = registry()("938.27208943 MeV/c^2")
+    by_quantity = scb.reference(mass=quantity, charge=1.0, kinetic_energy="160 MeV")
+    assert by_quantity.p0c.item() == pytest.approx(by_name.p0c.item(), rel=1e-12)
     assert by_mass.p0c.item() == pytest.approx(by_name.p0c.item(), rel=1e-12)
     assert in_u.mass0.item() == pytest.approx(931494103.7, rel=1e-9)  # CODATA 2022
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -170,6 +171,16 @@ def test_ranges_that_are_missing_or_reversed_are_refused():
         SpaceCharge(x_range=(-1.0, 1.0))
     with pytest.raises(SpaceChargeError, match="first < last"):
         SpaceChargeKick(1.0, **{**RANGES, "z_range": (1.0, -1.0)})
+
+
+@pytest.mark.parametrize("wrong", [("-1 cm", "1 cm"), (0.0, math.nan), (1.0,), 5, [[1, 2], [3, 4]]])
+def test_a_range_is_two_numbers(wrong):
+    with pytest.raises(SpaceChargeError, match=r"x_range = .*: must be two finite numbers in m"):
+        SpaceCharge(**{**RANGES, "x_range": wrong})
+
+
+def test_a_range_may_be_an_array():
+    assert SpaceCharge(**{**RANGES, "x_range": np.array([-0.1, 0.1])}).x_range == (-0.1, 0.1)
 
 
 @pytest.mark.parametrize("option", [{"shape": "ngp"}, {"implementation": "fast"}])
