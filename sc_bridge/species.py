@@ -166,9 +166,10 @@ def _particle(species: str | None, mass: Any, charge: Any) -> tuple[Any, Any]:
 
 def _rest_energy(mass: Any) -> float | Tensor:
     """Rest energy in eV from an energy or a mass."""
-    is_mass = isinstance(mass, str) and not mass.strip().endswith("eV")
-    if hasattr(mass, "check"):  # a quantity of pint
-        is_mass = mass.check("[mass]")
+    if isinstance(mass, str):
+        is_mass = not mass.strip().endswith("eV")
+    else:
+        is_mass = hasattr(mass, "check") and mass.check("[mass]")  # a quantity of pint
     return to_si(mass, "eV/c^2" if is_mass else "eV", "reference.mass")
 
 

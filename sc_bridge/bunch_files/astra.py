@@ -47,8 +47,7 @@ def read(path: Path, options: BunchOptions) -> Bunch:
             px=px,
             py=py,
             pz=pz,
-            # every particle is at the time of the reference; column 6 is when it was emitted
-            t=np.full(len(particles), first[6] * 1e-9),
+            t=_times(particles, first[6], np.isin(flags, _LIVING)) * 1e-9,
             charge=np.abs(particles[:, 7]) * 1e-9,
             alive=np.isin(flags, _LIVING),
             p0c=float(np.linalg.norm(first[3:6])),
@@ -57,3 +56,16 @@ def read(path: Path, options: BunchOptions) -> Bunch:
         ),
         options,
     )
+
+
+def _times(particles: np.ndarray, reference: float, alive: np.ndarray) -> np.ndarray:
+    """Time of every particle, ns.
+
+    ASTRA writes all at the time of the reference, and when each was emitted in the column of
+    clocks. Where all are at one z, as openpmd-beamphysics writes a bunch at a screen, clocks tell
+    when they pass.
+    """
+    z, clock = particles[alive, 2], particles[alive, 6]
+    if z.size and np.ptp(z) == 0.0 and np.ptp(clock) > 0.0:
+        return particles[:, 6]
+    return np.full(len(particles), reference)

@@ -229,8 +229,7 @@ def _derivatives(
             allow_unused=True,
         )
     rows = [
-        wanted.slope(row).expand(len(objectives))
-        for wanted, row in zip(inputs, found, strict=True)
+        wanted.slope(row).expand(len(objectives)) for wanted, row in zip(inputs, found, strict=True)
     ]
     values = outputs.tolist()
     _check_finite(objectives, values, inputs, rows)

@@ -234,6 +234,18 @@ def test_astra_is_read(tmp_path):
     assert back.intensity.item() == pytest.approx(bunch.intensity.item(), rel=PRINTED)
 
 
+def test_astra_at_one_place_keeps_the_length_of_the_bunch(tmp_path):
+    bunch = make("electron", momentum="5 MeV/c")
+    group = group_of(bunch, tmp_path)
+    assert np.ptp(group.z) == 0.0
+    group.write_astra(str(tmp_path / "bunch.ini"))
+    back = scb.read_bunch(tmp_path / "bunch.ini", reference=bunch.reference)
+    expected = living(bunch).zeta.numpy()
+    shift = np.mean(back.zeta.numpy() - expected)  # the reference particle is the mean
+    assert np.allclose(back.zeta.numpy() - shift, expected, rtol=0.0, atol=1e-9)
+    assert back.sigma_zeta.item() == pytest.approx(living(bunch).sigma_zeta.item(), rel=1e-6)
+
+
 def test_the_reference_particle_of_astra_counts_where_it_has_charge(tmp_path):
     rows = [
         [1e-3, 0, 0.5, 0, 0, 5e6, 2.0, -1e-3, 1, 5],

@@ -160,7 +160,9 @@ def test_all_strategies_agree_on_components_beside_driven_ones(study_of, adjoint
 
 def test_a_knob_keeps_driving_beside_a_component(study_of):
     alone = slopes(study_of(["kd"]))["kd"]
-    assert slopes(study_of(["mp.knl[2]", "kd", "mp.knl[7]"]))["kd"] == pytest.approx(alone, rel=1e-9)
+    assert slopes(study_of(["mp.knl[2]", "kd", "mp.knl[7]"]))["kd"] == pytest.approx(
+        alone, rel=1e-9
+    )
 
 
 @pytest.mark.parametrize(
