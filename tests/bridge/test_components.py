@@ -23,7 +23,7 @@ ELEMENTS = {
     "d": _D,
     "mq": {"__class__": "Multipole", "knl": [0.0, 0.4, 0.5], "ksl": [1e-3, 0.0]},
     "mp": {"__class__": "Multipole", "knl": [0.0, -0.3, 1.0, 2.0], "ksl": [0.0, 0.05]},
-    "mr": {"__class__": "Multipole", "knl": [0.0, 0.2], "knl_rel": [0.0, 0.0, 3.0], "main_order": 1},
+    "mr": {"__class__": "Multipole", "knl": [0.0, 0.2], "knl_rel": [0, 0, 3.0], "main_order": 1},
     "q": {"__class__": "Quadrupole", "length": 0.3, "k1": -0.5},
     "s": {"__class__": "Sextupole", "length": 0.2, "k2": 1.0, "knl": [0.0, 0.02]},
     "b": {"__class__": "Bend", "length": 0.6, "angle": 0.1, "k0": "from_h", "knl": [0.0, 0.03]},
