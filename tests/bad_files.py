@@ -135,18 +135,23 @@ BAD_COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
     "range": (("audit", "ring.json", "--range", "x/y", *_PROTON), "x"),
     "spacing": (("audit", "ring.json", "--spacing", "1 s", *_PROTON), "'1 s'"),
     "no spacing": (("audit", "ring.json", "--spacing", "0 m", *_PROTON), "must be positive"),
-    "convert one": (("convert", "ring.json"), "only one file given"),
-    "convert onto itself": (("convert", "ring.json", "ring.json"), "would be read and written"),
+    "convert onto itself": (
+        ("convert", "ring.json", "--output", "ring.json"), "would be read and written",
+    ),
     "convert onto itself by a detour": (
-        ("convert", "ring.json", "../{folder}/ring.json"), "would be read and written",
+        ("convert", "ring.json", "--output", "../{folder}/ring.json"), "would be read and written",
     ),
     "init over the lattice": (
-        ("init", "ring.json", "--study", "../{folder}/ring.json", "--force"), "is the lattice",
+        ("init", "ring.json", "--output", "../{folder}/ring.json", "--force"), "is the lattice",
     ),
     "study as a lattice": (("audit", "study.toml"), "is a study by its name"),
-    "convert to nothing": (("convert", "ring.json", "ring.xyz"), "no format to write"),
-    "convert elsewhere": (("convert", "ring.json", "no/such/ring.madx"), "cannot be written"),
-    "convert to a folder": (("convert", "ring.json", "ring.madx", "--to", "x"), "format 'x'"),
+    "convert to nothing": (("convert", "ring.json", "--output", "ring.xyz"), "no format to write"),
+    "convert elsewhere": (
+        ("convert", "ring.json", "--output", "no/such/ring.madx"), "cannot be written",
+    ),
+    "convert to no format": (
+        ("convert", "ring.json", "--output", "ring.madx", "--to", "x"), "format 'x'",
+    ),
     "plan nothing": (("plan", "no.toml"), "no such file"),
     "plan for nothing": (("plan", "study.toml", "--memory", "0 GiB"), "memory"),
     "plan in metres": (("plan", "study.toml", "--memory", "1 m"), "'1 m'"),
@@ -161,7 +166,7 @@ BAD_COMMANDS: dict[str, tuple[tuple[str, ...], str]] = {
         ("scan", "study.toml", "kq", "--values", "1", "--of", "sigma_q"), "sigma_q",
     ),
     "optimise nothing": (("optimise", "study.toml"), "optimise"),
-    "init nothing": (("init", "no.json", "--study", "new.toml"), "no.json"),
-    "init over a study": (("init", "ring.json", "--study", "study.toml"), "study.toml"),
+    "init nothing": (("init", "no.json", "--output", "new.toml"), "no.json"),
+    "init over a study": (("init", "ring.json", "--output", "study.toml"), "study.toml"),
 }  # fmt: skip
 GOOD = {"ring.json": RING, "study.toml": STUDY}

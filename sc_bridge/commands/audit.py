@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .terminal import OK, add_command, add_printing_options
+
 if TYPE_CHECKING:
     from ..inspection import Inspection
     from ..lattice import Lattice
@@ -23,13 +25,13 @@ _MATRIX_ROWS = ("x", "px", "y", "py", "zeta", "pzeta")
 
 def add_parser(commands: Any) -> None:
     """Add the command to those of `sc-bridge`."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "audit",
         help="count what a lattice file holds, what is built, and what kicks it would get",
         description="Read lattice files, build and slice them, and print counts, length, bend "
         "angle, energies, what was left out, kick totals, and with --matrix the linear optics.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     add_lattice_options(parser)
     parser.add_argument(
@@ -44,7 +46,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--matrix", action="store_true", help="also the 6x6 map, tunes and Twiss functions"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_printing_options(parser, json="print one JSON object")
     parser.set_defaults(execute=run)
 
 
@@ -105,8 +107,11 @@ def run(options: argparse.Namespace) -> int:
         bend_model=options.bend_model,
         matrix=options.matrix,
     )
-    print(json.dumps(found.to_dict(), indent=1) if options.json else "\n".join(_lines(found)))
-    return 0
+    if options.json:
+        print(json.dumps(found.to_dict(), indent=1))
+    elif not options.quiet:
+        print("\n".join(_lines(found)))
+    return OK
 
 
 def _lines(found: Inspection) -> list[str]:

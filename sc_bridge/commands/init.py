@@ -6,14 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .audit import add_lattice_options, read
+from .audit import add_lattice_options, read, words_of
 from .terminal import OK, add_command
 
 _EXAMPLES = """\
 examples:
   sc-bridge init ring.json
   sc-bridge init psb.seq psb_fb_lhc.str --sequence psb1 \\
-      --reference "proton, kinetic_energy = 160 MeV" --study psb.toml
+      --reference "proton, kinetic_energy = 160 MeV" --output psb.toml
 """
 
 
@@ -28,7 +28,7 @@ def add_parser(commands: Any) -> None:
     )
     add_lattice_options(parser)
     parser.add_argument(
-        "--study",
+        "--output",
         type=Path,
         default=Path("study.toml"),
         metavar="FILE",
@@ -46,18 +46,18 @@ def run(options: argparse.Namespace) -> int:
     from ..species import parse_reference
     from ..study.starter import Source, starter_study
 
-    target: Path = options.study
+    target: Path = options.output
     if is_one_of(target, options.files):
-        raise StudyError(f"init: {target}: is the lattice: give another --study")
+        raise StudyError(f"init: {target}: is the lattice: choose another --output")
     if target.exists() and not options.force:
-        raise StudyError(f"{target}: is there already: give another --study, or --force")
+        raise StudyError(f"{target}: is there already: choose another --output, or --force")
     reference = None if options.reference is None else parse_reference(options.reference)
     source = Source(
         tuple(options.files),
         options.format,
         options.sequence,
         options.range,
-        tuple(word.strip() for word in options.allow.split(",") if word.strip()),
+        tuple(words_of(options.allow)),
         tuple(options.allow_path),
     )
     text = starter_study(read(options), source, target.absolute().parent, reference)

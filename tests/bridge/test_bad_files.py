@@ -171,6 +171,6 @@ def test_a_full_disk_takes_no_lattice(folder, capsys, full_disk):
     ring["elements"] |= {f"d{i}": ring["elements"]["d1"] for i in range(3, 3000)}
     ring["element_names"] = list(ring["elements"])
     (folder / "long.json").write_text(json.dumps(ring))
-    line = refusal(folder, capsys, "convert", "long.json", str(full_disk / "long.json"))
+    line = refusal(folder, capsys, "convert", "long.json", "--output", str(full_disk / "l.json"))
     assert "No space left on device" in line
     assert list(full_disk.iterdir()) == []

@@ -136,7 +136,7 @@ def test_a_plan_that_cannot_be_is_refused_with_numbers(capsys, study):
 def test_init_writes_a_study_that_runs_as_it_is(capsys, study):
     target = study.parent / "mine.toml"
     assert f"sc-bridge run {target}" in run(
-        capsys, "init", study.parent / "psb.json", "--study", target
+        capsys, "init", study.parent / "psb.json", "--output", target
     )
     made = load_study(target)
     assert made.model.lattice.file == ["psb.json"]
@@ -160,7 +160,7 @@ def test_init_names_knobs_that_are_on(capsys, tmp_path):
         "q: quadrupole, l=0.5, k1:=kqf+trim; p: quadrupole, l=0.5, k1:=kqd; d: drift, l=1;\n"
         "o: multipole, knl:={0,0,kc}; ring: line=(o,q,d,p,d);\n"
     )
-    run(capsys, "init", ring, "--study", tmp_path / "s.toml", "--sequence", "ring")
+    run(capsys, "init", ring, "--output", tmp_path / "s.toml", "--sequence", "ring")
     made = load_study(tmp_path / "s.toml").model
     assert made.derivatives.with_respect_to == ["kqf", "kqd", "bunch.intensity"]
     assert made.title == "ring of ring.madx"
@@ -179,9 +179,9 @@ def test_advice_is_in_words_of_the_command(capsys, tmp_path):
 
 def test_init_keeps_a_study_that_is_there(capsys, study):
     before = study.read_text()
-    assert "is there already" in refuses(capsys, "init", PSB, "--study", study)
+    assert "is there already" in refuses(capsys, "init", PSB, "--output", study)
     assert study.read_text() == before
-    assert run(capsys, "init", PSB, "--study", study, "--force", "--quiet") == ""
+    assert run(capsys, "init", PSB, "--output", study, "--force", "--quiet") == ""
     assert study.read_text() != before
 
 
@@ -192,10 +192,10 @@ def test_init_asks_for_a_reference_and_remembers_it(capsys, tmp_path):
         "q, at=1; q, at=3; endsequence;\n"
     )
     target = tmp_path / "s.toml"
-    message = refuses(capsys, "init", ring, "--study", target)
+    message = refuses(capsys, "init", ring, "--output", target)
     assert "states no reference particle: give --reference" in message
     given = "proton, kinetic_energy = 10 MeV"
-    run(capsys, "init", ring, "--study", target, "--reference", given, "--sequence", "s")
+    run(capsys, "init", ring, "--output", target, "--reference", given, "--sequence", "s")
     made = load_study(target)
     assert made.model.reference.species == "proton"
     assert made.model.lattice.line == "s"

@@ -226,6 +226,17 @@ def test_results_and_report_name_components(study_of, tmp_path, capsys):
     assert "mq.knl[1]" in (tmp_path / "results" / "report.html").read_text().replace("<wbr>", "")
 
 
+def test_init_names_the_gradients_of_thin_quadrupoles(tmp_path, capsys):
+    (tmp_path / "thin.madx").write_text(
+        "beam, particle=proton, energy=1.2; d: drift, l=1; mf: multipole, knl={0, 0.5};\n"
+        "md: multipole, knl={0, -0.5}; o: multipole, knl={1e-3}; line: line=(o,mf,d,md,d);\n"
+    )
+    target = tmp_path / "study.toml"
+    assert cli.main(("init", str(tmp_path / "thin.madx"), "--output", str(target))) == cli.OK
+    names = load_study(target).model.derivatives.with_respect_to
+    assert names == ["mf.knl[1]", "md.knl[1]", "bunch.intensity"]
+
+
 def test_a_component_can_be_scanned(study_of, tmp_path, capsys):
     study = study_of(["kd"])
     command = ("scan", str(study.path), "mq.knl[1]", "--values", "0.35", "0.4 1/m", "0.41")

@@ -73,26 +73,30 @@ def test_xsuite_reads_what_was_written_and_its_knobs_work(tmp_path):
 def test_convert_writes_what_another_format_says(tmp_path, capsys):
     target = tmp_path / "out.json"
     part = ["--range", "qf/qf[2]", "--reference", "proton, kinetic_energy = 200 MeV"]
-    assert main(["convert", str(PSB), str(target), *part]) == 0
+    assert main(["convert", str(PSB), "--output", str(target), *part]) == 0
     assert "written to" in capsys.readouterr().out
     again = scb.read_lattice(target)
     assert again.element_names[0] == "qf"
+    assert main(["convert", str(PSB), "--output", str(target), "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["convert", str(PSB), "--output", str(target), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["places"], found["left_out"]) == (len(scb.read_lattice(PSB).element_names), [])
     assert scb.KickedSequence(again).reference.kinetic_energy0.item() == pytest.approx(200e6)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["out.json"], "only one file given"),
-        ([str(PSB), str(PSB)], "would be read and written"),
-        ([str(PSB), "out.xyz"], "suffix '.xyz': no format to write"),
-        ([str(PSB), "out.json", "--to", "pdf"], "format 'pdf': cannot be written"),
-        ([str(PSB), "nowhere/out.json"], "cannot be written: No such file"),
+        ([str(PSB)], "would be read and written"),
+        (["out.xyz"], "suffix '.xyz': no format to write"),
+        (["out.json", "--to", "pdf"], "format 'pdf': cannot be written"),
+        (["nowhere/out.json"], "cannot be written: No such file"),
     ],
 )
 def test_what_cannot_be_written_is_refused(capsys, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
-    assert main(["convert", *arguments]) == 2
+    assert main(["convert", str(PSB), "--output", *arguments]) == 2
     printed = capsys.readouterr().err
     assert message in printed
     assert printed.count("\n") == 1
