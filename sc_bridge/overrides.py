@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import torch
 
+from .kinds import KINDS
 from .knobs import Knobs
 from .lattice import Lattice, Record
 
@@ -45,6 +46,24 @@ def with_knobs(lattice: Lattice, values: Mapping[str, float]) -> Lattice:
                 value = float(expression.evaluate(known))
                 elements[element] = _with_field(elements[element], field, index, value)
     return replace(lattice, variables=variables, elements=elements)
+
+
+def with_fields(lattice: Lattice, values: Mapping[tuple[str, str, int | None], float]) -> Lattice:
+    """Return a lattice with other values of free fields.
+
+    Parameters
+    ----------
+    lattice : Lattice
+    values : mapping of (str, str, int or None) to float
+        By element, field, and component of a list; a list that is too short is continued with 0.
+    """
+    elements = dict(lattice.elements)
+    for (name, field, index), value in values.items():
+        record = elements[name]
+        derived = KINDS[record.kind].derived
+        fields = {key: entry for key, entry in record.fields.items() if key not in derived}
+        elements[name] = _with_field(replace(record, fields=fields), field, index, value)
+    return replace(lattice, elements=elements)
 
 
 def _with_field(record: Record, field: str, index: int | None, value: float) -> Record:

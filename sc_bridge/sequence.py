@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -217,18 +217,32 @@ class KickedSequence(nn.Module):
         between two runs whose parameters differ a little.
         """
         check_turns("freeze_grids", turns)
-        frozen: list[CellSizes] = []
+        kept, self._cell_sizes = self._cell_sizes, None
+        try:
+            kept = list(self._choose_grids(bunch, turns))
+        finally:
+            self._cell_sizes = kept
+
+    @property
+    def frozen_grids(self) -> tuple[CellSizes, ...] | None:
+        """Cell sizes of every kick, turn by turn; None where each kick chooses its own."""
+        return None if self._cell_sizes is None else tuple(self._cell_sizes)
+
+    @frozen_grids.setter
+    def frozen_grids(self, sizes: Iterable[CellSizes] | None) -> None:
+        self._cell_sizes = None if sizes is None else list(sizes)
+
+    @torch.no_grad()
+    def _choose_grids(self, bunch: Bunch, turns: int) -> Iterator[CellSizes]:
         losses = Losses(bunch.alive)
-        self._cell_sizes = None
-        with torch.no_grad():
-            for turn in range(turns):
-                for stage in self.stages:
-                    if stage.kick is not None and self.space_charge is not None:
-                        frozen.append(cell_sizes(bunch, self.space_charge))
-                        field = self.solve_field(stage, bunch, frozen[-1])
-                        bunch = self.apply_kick(stage, bunch, field=field)
-                    bunch = stage.apply(bunch, Passage(losses, turn * self.n_gates))
-        self._cell_sizes = frozen
+        for turn in range(turns):
+            for stage in self.stages:
+                if stage.kick is not None and self.space_charge is not None:
+                    size = cell_sizes(bunch, self.space_charge)
+                    yield size
+                    field = self.solve_field(stage, bunch, size)
+                    bunch = self.apply_kick(stage, bunch, field=field)
+                bunch = stage.apply(bunch, Passage(losses, turn * self.n_gates))
 
     def release_grids(self) -> None:
         """Let every kick choose its cell sizes again."""

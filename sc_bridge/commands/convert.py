@@ -46,9 +46,7 @@ def run(options: argparse.Namespace) -> int:
 
     target: Path = options.output
     if is_one_of(target, options.files):
-        raise LatticeError(
-            f"convert: {target}: would be read and written: choose another --output"
-        )
+        raise LatticeError(f"convert: {target}: would be read and written: choose another --output")
     lattice = read(options)
     if options.reference is not None:
         given = parse_reference(options.reference)

@@ -1,4 +1,4 @@
-"""`sc-bridge optimise STUDY`: change knobs within bounds until an objective is least."""
+"""`sc-bridge optimise STUDY`: change inputs within bounds until an objective is least."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ examples:
                                      #   [optimise]
                                      #   minimise = "sigma_x*sigma_y"
                                      #   vary = { kbrqf = [0.74, 0.80] }
-  sc-bridge optimise study.toml --json | jq .knobs
+  sc-bridge optimise study.toml --json | jq .optimum
 
 After an interruption the same command goes on where it was.
 """
+# Tables of a study that name what they set; in others the key is the name.
+_BY_NAME = {"knob": "lattice.knobs", "field": "lattice.fields"}
 
 
 def add_parser(commands: Any) -> None:
@@ -36,9 +38,9 @@ def add_parser(commands: Any) -> None:
     parser = add_command(
         commands,
         "optimise",
-        help="change knobs within bounds until an objective is least",
+        help="change knobs or beam parameters within bounds until an objective is least",
         description="Minimise the objective of a study's [optimise] by L-BFGS-B with exact "
-        "gradients, and write optimise.json and the knobs as TOML.",
+        "gradients, and write optimise.json and optimised.toml: what a study then says.",
         examples=_EXAMPLES,
     )
     parser.add_argument("study", type=Path, metavar="STUDY", help="a study file, study.toml")
@@ -83,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
             f"{kept} evaluations kept in {journal.path}: the same command goes on" if kept else ""
         ) from None
     journal.write({"complete": True, **_to_dict(found)})
-    write_whole(folder / "optimised_knobs.toml", _toml(found))
+    write_whole(folder / "optimised.toml", _toml(found))
     if options.json:
         print(json.dumps(_to_dict(found), indent=1))
     elif not options.quiet:
@@ -92,8 +94,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _line(step: Step) -> str:
-    knobs = ", ".join(f"{name} = {value:.9g}" for name, value in step.knobs.items())
-    return f"step {step.number:3d}: {step.value:.9g}, slope {step.slope:.2e}; {knobs}"
+    at = ", ".join(f"{name} = {value:.9g}" for name, value in step.at.items())
+    return f"step {step.number:3d}: {step.value:.9g}, slope {step.slope:.2e}; {at}"
 
 
 def _to_dict(found: Optimum) -> dict[str, Any]:
@@ -104,21 +106,30 @@ def _to_dict(found: Optimum) -> dict[str, Any]:
         "value": found.value,
         "value_with_new_grids": found.value_with_new_grids,
         "start": found.start,
-        "knobs": found.knobs,
+        "optimum": found.optimum,
         "units": found.units,
         "converged": found.converged,
         "message": found.message,
         "evaluations": found.evaluations,
         "steps": [
-            {"value": step.value, "slope": step.slope, "knobs": step.knobs} for step in found.steps
+            {"value": step.value, "slope": step.slope, "at": step.at} for step in found.steps
         ],
     }
 
 
 def _toml(found: Optimum) -> str:
-    lines = [f"# {found.objective.text} = {found.value!r} {found.objective.unit or ''}".rstrip()]
-    lines += ["[lattice.knobs]"]
-    lines += [f"{json.dumps(name)} = {value!r}" for name, value in found.knobs.items()]
+    """Write the optimum as sections of a study say it."""
+    tables: dict[str, list[str]] = {}
+    for name, value in found.optimum.items():
+        section, unit = found.sections[name], found.units[name] or "1"
+        key = json.dumps(name) if section in _BY_NAME else name.partition(".")[2]
+        with_unit = section not in _BY_NAME and unit != "1"
+        text = json.dumps(f"{value!r} {unit}") if with_unit else repr(value)
+        tables.setdefault(_BY_NAME.get(section, section), []).append(f"{key} = {text}")
+    unit = f" {found.objective.unit}" if found.objective.unit else ""
+    lines = [f"# {found.objective.text} = {found.value!r}{unit}"]
+    for table, entries in tables.items():
+        lines += [f"[{table}]", *entries]
     return "\n".join(lines) + "\n"
 
 
@@ -126,12 +137,12 @@ def _print(screen: Any, found: Optimum, folder: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title="Knobs", title_justify="left")
+    table = Table(title="What was varied", title_justify="left")
     table.add_column("name")
     for name in ("start", "optimum"):
         table.add_column(name, justify="right")
     table.add_column("unit")
-    for name, value in found.knobs.items():
+    for name, value in found.optimum.items():
         unit = found.units[name] or ""
         cells = (name, f"{found.start[name]:.9g}", f"{value:.9g}", unit)
         table.add_row(*map(Text, cells))
@@ -143,7 +154,7 @@ def _print(screen: Any, found: Optimum, folder: Path) -> None:
             f"{found.value:.6g}{unit} after {len(found.steps)} steps and {found.evaluations} "
             f"evaluations; {found.value_with_new_grids:.6g}{unit} with grids chosen anew\n"
             f"{'done' if found.converged else 'not converged'}: {found.message}\n"
-            f"written to {folder}/optimise.json and optimised_knobs.toml"
+            f"written to {folder}/optimise.json and optimised.toml"
         ),
         soft_wrap=True,
     )

@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _values(study: Any, found: Any, options: argparse.Namespace) -> tuple[float, ...]:
     from ..errors import StudyError
-    from ..study.scanning import parse_values
+    from ..study.values import parse_values
 
     ends = [text for text in (options.first, options.last) if text is not None]
     if (options.values is None) != (len(ends) == 2) or (options.values and ends):

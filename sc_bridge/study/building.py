@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -11,23 +12,26 @@ import torch
 from sc_bridge.elements import Bunch, Reference
 
 from .. import distributions
+from ..bucket import matched_sigma_delta
 from ..bunch_files import read_bunch
 from ..errors import LatticeError, ScBridgeError, StudyError
 from ..lattice import Lattice
 from ..monitors import BunchMonitor, MomentsMonitor, Monitor
-from ..overrides import with_knobs
+from ..overrides import with_fields, with_knobs
 from ..readers import read_lattice
 from ..selection import range_of
 from ..sequence import KickedSequence
 from ..slicing import AnySlicing, KicksPerElement, MaxSpacing, PerElement
 from ..species import reference
 from ..splitting import Strang, Yoshida
-from ..twiss import Twiss
+from ..twiss import Twiss, periodic_twiss
 from ..wavelengths import BetatronFraction, PlasmaFraction
+from .components import split_name
 from .inputs import Input
 from .messages import names_study
 from .model import Study
 from .sections import SlicingSection
+from .values import find_input, parse_values
 
 
 @names_study
@@ -50,9 +54,26 @@ def read_study_lattice(study: Study) -> Lattice:
     if section.range is not None:
         lattice = range_of(lattice, section.range)
     try:
-        return with_knobs(lattice, section.knobs)
+        lattice = with_knobs(lattice, section.knobs)
     except LatticeError as error:
         raise StudyError(f"{study.path}: lattice.knobs: {error}") from None
+    return _with_fields(study, lattice) if section.fields else lattice
+
+
+def _with_fields(study: Study, lattice: Lattice) -> Lattice:
+    """Return the lattice with the values of [lattice.fields], as if the file had them."""
+    whole = KickedSequence(lattice, reference=_reference(study, lattice))
+    changed: dict[tuple[str, str, int | None], float] = {}
+    for name, given in study.model.lattice.fields.items():
+        found = find_input(study, whole, name, "lattice.fields")
+        if found.section != "field":
+            home = "[lattice.knobs]" if found.section == "knob" else f"[{found.section}]"
+            raise StudyError(f"{study.path}: lattice.fields: {name} belongs to {home}")
+        text = given if isinstance(given, str) else repr(given)
+        (value,) = parse_values(study, found, [text], "lattice.fields.")
+        element, field, index = split_name(name)
+        changed[element, field, index] = value
+    return with_fields(lattice, changed)
 
 
 @names_study
@@ -115,16 +136,42 @@ def _slicing(
     return PerElement(section.per_element, otherwise=rule) if section.per_element else rule
 
 
+@dataclass(frozen=True)
+class Matched:
+    """What the lattice gives a bunch: optics, and the momentum spread of the bucket.
+
+    None where the study has its own, or the distribution needs none.
+    """
+
+    twiss: Twiss | None = None
+    sigma_delta: float | None = None
+
+
+@names_study
+def match(study: Study, sequence: KickedSequence) -> Matched:
+    """Match the bunch of a study to its lattice, for bunches that are drawn again and again."""
+    section = study.model.bunch
+    by_bucket = "sigma_delta" in section.shape and section.sigma_delta is None
+    by_optics = "nemitt_x" in section.shape
+    if section.twiss is not None or not (by_bucket or by_optics):
+        return Matched()
+    twiss = periodic_twiss(sequence)
+    spread = matched_sigma_delta(sequence, twiss, section.sigma_z or 0.0) if by_bucket else None
+    return Matched(twiss if by_optics else None, spread)
+
+
 @names_study
 def make_bunch(
     study: Study,
     sequence: KickedSequence,
     inputs: tuple[Input, ...] = (),
     n_particles: int | None = None,
+    matched: Matched | None = None,
 ) -> Bunch:
     """Draw or read the bunch of a study; values of `inputs` take the place of the study's.
 
-    `n_particles` takes the place of the study's own number, for an example.
+    `n_particles` takes the place of the study's own number, for an example; `matched` that of
+    a match to the sequence as it is now.
     """
     section = study.model.bunch
     values = {wanted.field: wanted.tensor for wanted in inputs if wanted.section == "bunch"}
@@ -137,6 +184,9 @@ def make_bunch(
     }
     if section.twiss is not None:
         arguments["twiss"] = Twiss(**section.twiss.model_dump())
+    if matched is not None:
+        given = {"twiss": matched.twiss, "sigma_delta": matched.sigma_delta}
+        arguments |= {name: value for name, value in given.items() if value is not None}
     draw = getattr(distributions, section.distribution)
     bunch = draw(
         sequence,

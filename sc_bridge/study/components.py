@@ -49,6 +49,15 @@ def component_names(sequence: KickedSequence, text: str) -> list[str]:
     ]
 
 
+def split_name(name: str) -> tuple[str, str, int | None]:
+    """Element, field, and component (None for a field that is one number) of a name."""
+    parts = _split(name)
+    if parts is None:
+        element, _, field = name.rpartition(".")
+        return element, field, None
+    return parts
+
+
 def _split(text: str) -> tuple[str, str, int | None] | None:
     """Element, list and component (None for all); None if the text is not written so."""
     match = _COMPONENT.fullmatch(text)

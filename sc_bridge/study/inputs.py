@@ -13,7 +13,7 @@ from torch import Tensor
 from ..errors import LatticeError, StudyError
 from ..sequence import KickedSequence
 from ..units import derivative_unit
-from .bunch_section import NUMBERS
+from .bunch_section import NUMBERS, BunchSection
 from .components import component_names, find_component
 from .field_units import field_unit, knob_unit
 from .model import Study
@@ -30,7 +30,7 @@ _CONSTANTS = frozenset(
 class Input:
     """A scalar of a study that gradients flow to.
 
-    `section` is "bunch", "reference" or "lattice"; `unit` is None where the lattice does not
+    `section` is "knob", "field", "bunch" or "reference"; `unit` is None where the lattice does not
     tell what a knob means. `tensor` is the scalar, or the list whose `component` it is.
     """
 
@@ -40,6 +40,11 @@ class Input:
     tensor: Tensor
     unit: str | None
     component: int | None = None
+
+    @property
+    def of_beam(self) -> bool:
+        """Whether it is of the beam, so that the bunch is another with another value."""
+        return self.section in ("bunch", "reference")
 
     @property
     def value(self) -> float:
@@ -160,7 +165,7 @@ def _free_fields(sequence: KickedSequence, element: str, pattern: str) -> list[s
 
 def _find(study: Study, where: str, sequence: KickedSequence, name: str) -> Input:
     first, _, rest = name.partition(".")
-    if first == "bunch" and rest in NUMBERS:
+    if first == "bunch" and rest in BunchSection.model_fields:
         return _number_of_bunch(study, where, name, rest)
     if first == "reference" and rest in _ENERGY_UNITS:
         if study.model.bunch.file is not None:
@@ -174,7 +179,7 @@ def _find(study: Study, where: str, sequence: KickedSequence, name: str) -> Inpu
             knob = sequence.knobs[name]
         except LatticeError as error:
             raise StudyError(f"{where}: {error}") from None
-        return Input(name, "lattice", name, knob.requires_grad_(), unit)
+        return Input(name, "knob", name, knob.requires_grad_(), unit)
     return _field(study, where, sequence, name)
 
 
@@ -182,7 +187,7 @@ def _number_of_bunch(study: Study, where: str, name: str, key: str) -> Input:
     section = study.model.bunch
     if key not in ("intensity", *section.shape):
         raise StudyError(
-            f"{where}: {name}: the bunch has no such number: it has intensity"
+            f"{where}: {name}: {_why_not(key)}: it has intensity"
             f"{''.join(f', {other}' for other in section.shape)}"
         )
     value = getattr(section, key)
@@ -192,19 +197,25 @@ def _number_of_bunch(study: Study, where: str, name: str, key: str) -> Input:
     return Input(name, "bunch", key, _leaf(value), NUMBERS[key])
 
 
+def _why_not(key: str) -> str:
+    if key in NUMBERS:
+        return "the bunch has no such number"
+    return "the bunch does not depend on it in a way that has a derivative"
+
+
 def _field(study: Study, where: str, sequence: KickedSequence, name: str) -> Input:
     element, _, field = name.rpartition(".")
     component = find_component(where, sequence, name)
     if component is not None:
         parameter, field, index = component
         unit = field_unit(sequence[element], field, index)
-        return Input(name, "lattice", name, parameter.requires_grad_(), unit, index)
+        return Input(name, "field", name, parameter.requires_grad_(), unit, index)
     if element in sequence.lattice.elements:
         whole = sequence[element]
         parameter = dict(whole.named_parameters(recurse=False)).get(field)
         if parameter is not None and parameter.dim() == 0:
             unit = field_unit(whole, field)
-            return Input(name, "lattice", name, parameter.requires_grad_(), unit)
+            return Input(name, "field", name, parameter.requires_grad_(), unit)
         if whole.field_ranks.get(field):
             raise StudyError(f"{where}: {name!r} is a list: name a component, as '{name}[1]'")
         raise StudyError(

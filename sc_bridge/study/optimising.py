@@ -1,10 +1,11 @@
-"""Optimise: change knobs within bounds until an objective is least, by its exact gradient.
+"""Optimise: change inputs of a study within bounds until an objective is least.
 
-L-BFGS-B of scipy on knobs scaled to their bounds, with one forward and one backward pass an
-evaluation. The incoming bunch and the cell sizes of all grids are those of the start, so that
-the objective is one smooth function and its gradients belong to it. Every evaluation goes into a
-journal; after an interruption the same steps are taken from it, to the last bit, before anything
-is tracked again.
+L-BFGS-B of scipy on inputs scaled to their bounds, with one forward and one backward pass an
+evaluation, in rounds: in each, the cell sizes of all grids are frozen. A round ends where the
+optimiser is done or a trial needs wider grids, and the last one has the grids that the bunch has
+at the optimum. What the bunch is matched to stays that of the start. Every evaluation goes into
+a journal; after an interruption the same steps are taken from it, to the last bit, before
+anything is tracked again.
 
 References
 ----------
@@ -13,43 +14,35 @@ Byrd, Lu, Nocedal & Zhu, SIAM J. Sci. Comput. 16, 1190 (1995).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.optimize
-import torch
-from torch import Tensor
 
-from sc_bridge.elements import Bunch
-
-from ..adjoint import track
-from ..adjoint.protocol import Adjoint
-from ..errors import ScBridgeError, StudyError
+from ..errors import StudyError
 from ..lattice import Lattice
-from ..monitors import Monitor
-from ..sequence import KickedSequence
-from .building import build_sequence, make_bunch, make_monitors
-from .inputs import Input, find_inputs
 from .journal import Journal
-from .limit import EXAMPLE, decide
 from .model import Study
-from .objectives import Objective, parse_objective
+from .objectives import Objective
 from .outcome import Progress
-from .scanning import parse_values
+from .problem import Problem, WiderGridsError
+from .sections import OptimiseSection
 
 _FIRST_STEP = 0.1
+# Rounds that begin with wider grids, and with those of the optimum of the last round.
+_MOST_WIDER, _MOST_ANEW = 40, 5
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the optimiser: objective, its gradient by the scaled knobs, and the knobs."""
+    """One step of the optimiser: objective, slope by the scaled inputs, and the inputs."""
 
     number: int
     value: float
     slope: float  # largest component that the bounds leave
-    knobs: dict[str, float]
+    at: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -57,12 +50,14 @@ class Optimum:
     """Where the optimiser ended, and how it came there.
 
     `value_with_new_grids` is the objective there when every kick chooses its grid anew.
+    `sections` says what every input is: "knob", "field", "bunch" or "reference".
     """
 
     objective: Objective
     start: dict[str, float]
-    knobs: dict[str, float]
+    optimum: dict[str, float]
     units: dict[str, str | None]
+    sections: dict[str, str]
     start_value: float
     value: float
     value_with_new_grids: float
@@ -84,8 +79,8 @@ def optimise_study(
     Raises
     ------
     StudyError
-        If there is no such section, a name is no knob or field, or bounds do not hold the
-        present value.
+        If there is no such section, a name is no input of the study, the objective does not
+        depend on it, or bounds do not hold the present value.
     """
     section = study.model.optimise
     if section is None:
@@ -94,33 +89,28 @@ def optimise_study(
             'minimise = "sigma_x*sigma_y" and vary = { kq = [0.6, 0.8] }'
         )
     progress("reading and building", 0, None)
-    problem = _Problem.of(study, lattice, journal, progress)
+    problem = Problem(study, section, lattice, journal, progress)
     steps: list[Step] = []
 
-    def keep(intermediate_result: Any) -> None:
-        steps.append(problem.step(len(steps) + 1, intermediate_result.x))
-        on_step(steps[-1])
+    def keep(at: np.ndarray) -> None:
+        value, gradient = problem.evaluate(at)
+        step = Step(len(steps) + 1, value, _slope(at, gradient), problem.named(at))
+        steps.append(step)
+        on_step(step)
 
-    start = problem.scaled()
-    # the first step of L-BFGS-B is the gradient itself: a tenth of the bounds' width
-    scale = _FIRST_STEP / (np.abs(problem.evaluate(start)[1]).max() or _FIRST_STEP)
-    found = scipy.optimize.minimize(
-        lambda at: tuple(scale * part for part in problem.evaluate(at)),
-        start,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(0.0, 1.0)] * len(start),
-        callback=keep,
-        options={"maxiter": section.max_steps, "ftol": section.tolerance, "gtol": 1e-12},
-    )
-    problem.set(found.x)
+    start = problem.present()
+    problem.choose_grids(start)
+    start_value = problem.evaluate(start)[0]
+    found = _minimise(problem, start, section, steps, keep)
+    value = problem.evaluate(found.x)[0]
     return Optimum(
         problem.objective,
         problem.named(start),
         problem.named(found.x),
         {wanted.name: wanted.unit for wanted in problem.inputs},
-        problem.evaluate(start)[0],
-        problem.evaluate(found.x)[0],
+        {wanted.name: wanted.section for wanted in problem.inputs},
+        start_value,
+        value,
         problem.value_with_new_grids(found.x),
         tuple(steps),
         len(journal.entries),
@@ -129,148 +119,58 @@ def optimise_study(
     )
 
 
-class _Problem:
-    """The objective as a function of knobs between 0 and 1."""
-
-    def __init__(
-        self,
-        objective: Objective,
-        sequence: KickedSequence,
-        bunch: Bunch,
-        inputs: tuple[Input, ...],
-        bounds: Sequence[tuple[float, float]],
-        run: dict[str, Any],
-        journal: Journal,
-        progress: Progress,
-    ) -> None:
-        self.objective, self.sequence, self.bunch, self.inputs = objective, sequence, bunch, inputs
-        self.low = np.array([low for low, _ in bounds])
-        self.width = np.array([high - low for low, high in bounds])
-        self.run, self.journal, self.progress = run, journal, progress
-        self.known = {
-            tuple(entry["at"]): (entry["value"], np.array(entry["gradient"]))
-            for entry in journal.entries
-        }
-
-    @classmethod
-    def of(cls, study: Study, lattice: Lattice, journal: Journal, progress: Progress) -> _Problem:
-        section = study.model.optimise
-        assert section is not None
-        sequence = build_sequence(study, lattice)
-        inputs = tuple(
-            found
-            for name in section.vary
-            for found in find_inputs(study, sequence, (name,), "optimise.vary")
-        )
-        bounds = [pair for name in section.vary for pair in _bounds(study, sequence, name)]
-        bunch = make_bunch(study, sequence).detach()
-        objective = parse_objective(section.minimise, "optimise.minimise")
-        adjoint: Adjoint = decide(
-            study,
-            sequence,
-            lambda: make_bunch(study, sequence, n_particles=EXAMPLE),
-            lambda end: objective.value(end).reshape(1),
-        ).adjoint
-        monitors: dict[str, Monitor] = make_monitors(study, sequence)
-        run = {"turns": study.model.turns, "monitors": monitors, "adjoint": adjoint}
-        sequence.freeze_grids(bunch, study.model.turns)
-        return cls(objective, sequence, bunch, inputs, bounds, run, journal, progress)
-
-    def scaled(self) -> np.ndarray:
-        """Present values of the knobs, between 0 and 1."""
-        present = np.array([wanted.value for wanted in self.inputs])
-        return (present - self.low) / self.width
-
-    def named(self, at: np.ndarray) -> dict[str, float]:
-        values = self.low + at * self.width
-        return {w.name: float(v) for w, v in zip(self.inputs, values, strict=True)}
-
-    def set(self, at: np.ndarray) -> None:
-        for wanted, value in zip(self.inputs, self.named(at).values(), strict=True):
-            wanted.set(value)
-
-    def evaluate(self, at: np.ndarray) -> tuple[float, np.ndarray]:
-        """Value and gradient, from the journal where it has them."""
-        key = tuple(float(part) for part in at)
-        if key not in self.known:
-            self.known[key] = self._tracked(at) if not self.known else self._or_uphill(at)
-            self.journal.add(
-                {
-                    "at": list(key),
-                    "value": self.known[key][0],
-                    "gradient": self.known[key][1].tolist(),
-                }
-            )
-        value, gradient = self.known[key]
-        return value, gradient.copy()
-
-    def _tracked(self, at: np.ndarray) -> tuple[float, np.ndarray]:
-        self.set(at)
-        value = self._value()
-        gradients = torch.autograd.grad(
-            value, [wanted.tensor for wanted in self.inputs], allow_unused=True
-        )
-        slopes = [float(w.slope(g)) for w, g in zip(self.inputs, gradients, strict=True)]
-        gradient = np.array(slopes) * self.width
-        if not np.isfinite([float(value.detach()), *gradient]).all():
-            raise StudyError(
-                f"optimise: {self.objective.text} is not finite at {self.named(at)}: "
-                "take tighter bounds"
-            )
-        return float(value.detach()), gradient
-
-    def _or_uphill(self, at: np.ndarray) -> tuple[float, np.ndarray]:
-        """Value and gradient; where the bunch diverges, a bowl around the best so far.
-
-        The bowl is never lower than its centre, so that such a point is never taken: the line
-        search steps back towards the best.
-        """
+def _minimise(
+    problem: Problem,
+    at: np.ndarray,
+    section: OptimiseSection,
+    steps: list[Step],
+    keep: Callable[[np.ndarray], None],
+) -> Any:
+    """Minimise round by round until the grids are those of the optimum; scipy's last result."""
+    # the first step of L-BFGS-B is the gradient itself: a tenth of the bounds' width
+    scale = _FIRST_STEP / (np.abs(problem.evaluate(at)[1]).max() or _FIRST_STEP)
+    wider = anew = 0
+    while wider <= _MOST_WIDER:
+        n_steps = section.max_steps - len(steps)
         try:
-            return self._tracked(at)
-        except ScBridgeError:
-            best, (value, gradient) = min(self.known.items(), key=lambda item: item[1][0])
-            away = at - np.array(best)
-            height = float(np.abs(gradient).max()) + abs(value)
-            return value + height, 2.0 * height * away / float(away @ away)
-
-    def value_with_new_grids(self, at: np.ndarray) -> float:
-        self.set(at)
-        self.sequence.release_grids()
-        with torch.no_grad():
-            return float(self._value())
-
-    def _value(self) -> Tensor:
-        tracked = track(self.sequence, self.bunch, observer=self._watch, **self.run)
-        self.objective.check_alive(tracked.bunch, tracked.records)
-        return self.objective.value(tracked.bunch, tracked.records)
-
-    def _watch(self, s: float, bunch: Bunch, kicks: int) -> None:
-        self.progress("optimising", len(self.journal.entries), None)
-
-    def step(self, number: int, at: np.ndarray) -> Step:
-        value, gradient = self.evaluate(at)
-        free = ~(((at <= 0.0) & (gradient > 0.0)) | ((at >= 1.0) & (gradient < 0.0)))
-        slope = float(np.abs(gradient * free).max())
-        return Step(number, value, slope, self.named(at))
+            found = _one_round(problem, at, scale, n_steps, section.tolerance, keep)
+        except WiderGridsError:
+            at, wider = problem.best_of_last_round(), wider + 1
+            continue
+        done = len(steps) >= section.max_steps or anew == _MOST_ANEW
+        if done or not problem.choose_grids(found.x):
+            return found
+        at, anew = found.x, anew + 1
+    raise StudyError(
+        f"{problem.study.path}: optimise: the bunch grew out of its grids {wider} times: "
+        "take tighter bounds"
+    )
 
 
-def _bounds(study: Study, sequence: KickedSequence, name: str) -> list[tuple[float, float]]:
-    """Bounds of all inputs that a name stands for, checked."""
-    section = study.model.optimise
-    assert section is not None
-    bounds = []
-    for found in find_inputs(study, sequence, (name,), "optimise.vary"):
-        where = f"{study.path}: optimise.vary.{name}"
-        if found.section != "lattice":
-            raise StudyError(f"{where}: only knobs and fields of the lattice can be varied")
-        texts = [text if isinstance(text, str) else repr(text) for text in section.vary[name]]
-        low, high = parse_values(study, found, texts, "optimise.vary.")
-        if not low < high:
-            raise StudyError(f"{where} = [{low:.9g}, {high:.9g}]: the first must be the smaller")
-        if not low <= found.value <= high:
-            raise StudyError(
-                f"{where} = [{low:.9g}, {high:.9g}]: {found.name} is {found.value:.9g}, outside: "
-                "widen the bounds, or set it in [lattice.knobs]"
-            )
-        bounds.append((low, high))
-    return bounds
+def _one_round(
+    problem: Problem,
+    at: np.ndarray,
+    scale: float,
+    n_steps: int,
+    tolerance: float,
+    keep: Callable[[np.ndarray], None],
+) -> Any:
+    def scaled(trial: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = problem.evaluate(trial)
+        return scale * value, scale * gradient
+
+    return scipy.optimize.minimize(
+        scaled,
+        at,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0.0, 1.0)] * len(at),
+        callback=lambda intermediate_result: keep(intermediate_result.x),
+        options={"maxiter": n_steps, "ftol": tolerance, "gtol": 1e-12},
+    )
+
+
+def _slope(at: np.ndarray, gradient: np.ndarray) -> float:
+    """Largest component of a gradient that the bounds leave."""
+    free = ~(((at <= 0.0) & (gradient > 0.0)) | ((at >= 1.0) & (gradient < 0.0)))
+    return float(np.abs(gradient[free]).max(initial=0.0))

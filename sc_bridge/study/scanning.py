@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,16 +10,16 @@ from typing import Any
 import torch
 
 from ..adjoint import track
-from ..errors import ScBridgeError, StudyError, UnitError
+from ..errors import ScBridgeError, StudyError
 from ..sequence import KickedSequence
-from ..units import parse_quantity
 from .building import build_sequence, make_bunch, make_monitors
-from .inputs import Input, find_inputs
+from .inputs import Input
 from .journal import Journal
 from .limit import check_size
 from .model import Study
 from .objectives import Objective, parse_objective
 from .outcome import Progress
+from .values import find_input
 
 DEFAULT_OF = ("sigma_x", "sigma_y", "nemitt_x", "nemitt_y")
 
@@ -35,40 +36,6 @@ class Scan:
     of: tuple[Objective, ...]
     values: tuple[float, ...]
     rows: tuple[tuple[float, ...], ...]
-
-
-def parse_values(
-    study: Study, found: Input, texts: Sequence[str], key: str = "scan: "
-) -> tuple[float, ...]:
-    """Read values of an input: knobs as plain numbers, or with the unit that they have.
-
-    `key` is where they are from, for messages.
-
-    Raises
-    ------
-    StudyError
-        If one of them is no number.
-    UnitError
-        If a unit is missing where the study wants one, or is of another dimension.
-    """
-    where = f"{study.path}: {key}{found.name}"
-    return tuple(_parse(where, found, text) for text in texts)
-
-
-def find_input(study: Study, sequence: KickedSequence, name: str, key: str) -> Input:
-    """Find one knob, field or number of the beam by its name.
-
-    Raises
-    ------
-    StudyError
-        If it is none, or a wildcard fits several.
-    """
-    inputs = find_inputs(study, sequence, (name,), key)
-    if len(inputs) != 1:
-        fitting = ", ".join(found.name for found in inputs[:8])
-        raise StudyError(f"{study.path}: {key}: {name!r} fits {fitting}: name one")
-    (found,) = inputs
-    return found
 
 
 def scan_study(
@@ -105,7 +72,7 @@ def scan_study(
                 continue
             changed = _set(found, value)
             start = bunch
-            if found.section != "lattice" or rematch:
+            if found.of_beam or rematch:
                 start = make_bunch(study, sequence, (changed,))
             observer = _watch(progress, index, len(values))
             try:
@@ -118,7 +85,7 @@ def scan_study(
                 ) from None
             row = [float(o.value(tracked.bunch, tracked.records)) for o in objectives]
             known[value] = (*row, float(tracked.bunch.n_alive))
-            if not all(map(_is_finite, row)):
+            if not all(map(math.isfinite, row)):
                 raise StudyError(
                     f"{study.path}: scan: {found.name} = {value:.9g}: the bunch is no longer "
                     "finite: leave that value out"
@@ -140,28 +107,8 @@ def _watch(progress: Progress, index: int, total: int) -> Callable[[float, Any, 
 
 
 def _set(found: Input, value: float) -> Input:
-    if found.section == "lattice":
-        found.tensor.requires_grad_(False)
-        found.set(value)
-        return found
-    return replace(found, tensor=torch.tensor(value, dtype=torch.float64))
-
-
-def _parse(where: str, found: Input, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        if found.unit is None:
-            raise StudyError(
-                f"{where} = {text!r}: the lattice does not tell its unit: give a plain number"
-            ) from None
-        return parse_quantity(text, "" if found.unit == "1" else found.unit, where)
-    if found.section != "lattice" and found.unit not in (None, "1"):
-        raise UnitError(f"{where} = {text!r}: the unit is missing: it is measured in {found.unit}")
-    if not _is_finite(number):
-        raise StudyError(f"{where} = {text!r}: must be finite")
-    return number
-
-
-def _is_finite(number: float) -> bool:
-    return abs(number) < float("inf")
+    if found.of_beam:
+        return replace(found, tensor=torch.tensor(value, dtype=torch.float64))
+    found.tensor.requires_grad_(False)
+    found.set(value)
+    return found

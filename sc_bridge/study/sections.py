@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 import torch
@@ -33,6 +34,15 @@ from .quantities import (
 FORMAT_NAMES = tuple(FORMATS)
 
 
+def _number_or_text(value: Any) -> float | str:
+    """A number of a field, or text that its unit is yet to be compared with."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    raise StudyError(f" = {value!r}: must be a finite number, or text as '0.02 1/m'")
+
+
 class LatticeSection(Section):
     """Where the lattice comes from, and what is changed in it."""
 
@@ -56,6 +66,13 @@ class LatticeSection(Section):
     knobs: Annotated[
         dict[str, Annotated[float, quantity("")]],
         Field(description="other values for variables of the lattice, by name"),
+    ] = {}
+    fields: Annotated[
+        dict[str, Annotated[Any, PlainValidator(_number_or_text, float | str)]],
+        Field(
+            description="other values for free numbers of elements, by name: "
+            "{ 'qf.k1' = 0.3, 'mq.knl[1]' = '0.02 1/m' }"
+        ),
     ] = {}
     allow: Annotated[
         list[str], Field(description="what the file has and may be left out, such as 'CSR'")
@@ -280,7 +297,11 @@ class OptimiseSection(Section):
     ]
     vary: Annotated[
         dict[str, Annotated[list[float | str], Field(min_length=2, max_length=2)]],
-        Field(min_length=1, description="bounds by knob or field: { kbrqf = [0.74, 0.80] }"),
+        Field(
+            min_length=1,
+            description="bounds by name, as in derivatives.with_respect_to: "
+            "{ kbrqf = [0.74, 0.80], 'bunch.nemitt_x' = ['1 um', '3 um'] }",
+        ),
     ]
     max_steps: Annotated[int, Field(ge=1, le=10_000, description="of the optimiser")] = 50
     tolerance: Annotated[

@@ -220,7 +220,12 @@ def test_knobs_are_lost_only_where_that_is_allowed(tmp_path, capsys):
     with pytest.raises(LatticeError, match=message):
         write_cheetah(lattice)
     write_lattice(lattice, tmp_path / "in.json")
-    arguments = ["convert", str(tmp_path / "in.json"), "--output", str(tmp_path / "out.cheetah.json")]
+    arguments = [
+        "convert",
+        str(tmp_path / "in.json"),
+        "--output",
+        str(tmp_path / "out.cheetah.json"),
+    ]
     assert main(arguments) == 2
     assert "knobs" in capsys.readouterr().err
     assert main([*arguments, "--allow", "knobs"]) == 0

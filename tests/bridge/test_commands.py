@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
+from command_runs import OPTIMISE, interrupt_after, names, refuses, run
 
 import sc_bridge as scb
 from sc_bridge import cli
@@ -20,12 +16,6 @@ from sc_bridge.files import write_whole
 from sc_bridge.study import load_study, run_study
 from study_texts import PSB, SMALL, write_study
 
-OPTIMISE = """
-[optimise]
-minimise = "sigma_x*sigma_y"
-vary = { kbrqf = [0.6, 0.9] }
-max_steps = 4
-"""
 # a value that was tracked by another route, with grids of the same size
 SAME = 1e-9
 
@@ -39,43 +29,6 @@ def study(tmp_path):
 def optimisable(study):
     study.write_text(study.read_text() + OPTIMISE)
     return study
-
-
-def run(capsys, *options):
-    assert cli.main([str(option) for option in options]) == cli.OK
-    captured = capsys.readouterr()
-    assert captured.err == ""
-    return captured.out
-
-
-def refuses(capsys, *options):
-    """Expect a refusal, and return its one line."""
-    assert cli.main([str(option) for option in options]) == cli.REFUSED
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("sc-bridge: error: ")
-    assert captured.err.count("\n") == 1
-    return captured.err
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
-
-
-def interrupt_after(monkeypatch, target, calls):
-    """Let a function raise KeyboardInterrupt once it has been called so often; count calls."""
-    module, name = target.rsplit(".", 1)
-    original = getattr(__import__(module, fromlist=[name]), name)
-    seen = []
-
-    def counted(*arguments, **options):
-        if len(seen) == calls:
-            raise KeyboardInterrupt
-        seen.append(1)
-        return original(*arguments, **options)
-
-    monkeypatch.setattr(target, counted)
-    return seen
 
 
 @pytest.mark.parametrize(
@@ -325,82 +278,6 @@ def test_a_scan_that_means_nothing_is_one_line(capsys, study, options, message):
     assert names(study.parent) == ["psb.json", "study.toml"]
 
 
-# ---- optimise ----------------------------------------------------------------------------
-
-
-def test_optimising_lowers_the_objective_within_its_bounds(capsys, optimisable):
-    found = json.loads(run(capsys, "optimise", optimisable, "--json"))
-    assert found["value"] < found["start_value"]
-    assert 0.6 <= found["knobs"]["kbrqf"] <= 0.9
-    assert found["value_with_new_grids"] == pytest.approx(found["value"], rel=0.05)
-    assert found["unit"] == "m^2"
-    assert len(found["steps"]) >= 1
-    folder = optimisable.parent / "results"
-    assert names(folder) == ["optimise.json", "optimised_knobs.toml"]
-    # the optimum is a study's own: its knobs are pasted
-    knobs = (folder / "optimised_knobs.toml").read_text()
-    optimisable.write_text(optimisable.read_text() + knobs)
-    assert load_study(optimisable).model.lattice.knobs == found["knobs"]
-
-
-def test_an_interrupted_optimisation_ends_as_one_that_was_not(capsys, optimisable, monkeypatch):
-    whole = json.loads(
-        run(capsys, "optimise", optimisable, "--json", "--output", optimisable.parent / "whole")
-    )
-    command = ["optimise", str(optimisable), "--json"]
-    with monkeypatch.context() as patched:
-        interrupt_after(patched, "sc_bridge.study.optimising.track", 3)
-        assert cli.main(command) == cli.INTERRUPTED
-    assert "3 evaluations kept in" in capsys.readouterr().err
-    assert names(optimisable.parent / "results") == ["optimise.json"]
-    again = json.loads(run(capsys, *command))
-    assert again == whole
-
-
-def test_an_optimisation_steps_back_from_where_the_bunch_diverges(capsys, optimisable):
-    # the first trial is a tenth of the bounds away, where quadrupoles overflow
-    text = optimisable.read_text().replace("[0.6, 0.9]", "[0.0, 1e9]")
-    optimisable.write_text(text.replace("max_steps = 4", "max_steps = 1"))
-    found = json.loads(run(capsys, "optimise", optimisable, "--json"))
-    assert found["value"] <= found["start_value"]
-    assert found["knobs"]["kbrqf"] < 10.0
-    folder = optimisable.parent / "results"
-    assert json.loads((folder / "optimise.json").read_text())["evaluations"] > 2
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        (OPTIMISE, "", "[optimise] is missing: write minimise and vary"),
-        ("[0.6, 0.9]", "[0.6, 0.7]", "kbrqf is 0.769142734, outside: widen the bounds"),
-        ("[0.6, 0.9]", "[0.9, 0.6]", "optimise.vary.kbrqf = [0.9, 0.6]: the first must be"),
-        ("[0.6, 0.9]", "[0.6]", "optimise.vary.kbrqf = [0.6]: must have at least 2 entries"),
-        ("kbrqf = [0.6, 0.9]", "kbrqx = [0.6, 0.9]", "optimise.vary: no knob, field or key"),
-        (
-            "kbrqf = [0.6, 0.9]",
-            '"bunch.sigma_z" = ["0.1 m", "2 m"]',
-            "only knobs and fields of the lattice can be varied",
-        ),
-        ('"sigma_x*sigma_y"', '"sigma"', "optimise.minimise: expression 'sigma': no moment"),
-        ('"sigma_x*sigma_y"', '"a.sigma_x"', "optimise.minimise: 'a.sigma_x': no monitor 'a'"),
-    ],
-)
-def test_an_optimisation_that_means_nothing_is_one_line(capsys, optimisable, old, new, message):
-    text = optimisable.read_text()
-    assert old in text
-    optimisable.write_text(text.replace(old, new))
-    assert message in refuses(capsys, "optimise", optimisable)
-    assert names(optimisable.parent) == ["psb.json", "study.toml"]
-
-
-def test_a_file_that_is_no_journal_is_refused(capsys, optimisable):
-    folder = optimisable.parent / "results"
-    folder.mkdir()
-    (folder / "optimise.json").write_text("[1, 2")
-    assert "is not what an interrupted run left" in refuses(capsys, "optimise", optimisable)
-    assert (folder / "optimise.json").read_text() == "[1, 2"
-
-
 @pytest.mark.parametrize("command", [["scan", "kbrqf", "--values", "0.7"], ["optimise"]])
 def test_a_place_that_cannot_be_written_is_known_before_the_run(
     capsys, optimisable, monkeypatch, command
@@ -408,7 +285,7 @@ def test_a_place_that_cannot_be_written_is_known_before_the_run(
     (optimisable.parent / "results").write_text("a file")
     name, *options = command
     monkeypatch.setattr("sc_bridge.study.scanning.track", None)
-    monkeypatch.setattr("sc_bridge.study.optimising.track", None)
+    monkeypatch.setattr("sc_bridge.study.problem.track", None)
     assert "is a file, not a folder" in refuses(capsys, name, optimisable, *options)
 
 
@@ -435,32 +312,6 @@ def test_energies_and_fields_can_be_scanned(capsys, study):
     voltage = ("--values", "8000", "8 kV")
     found = json.loads(run(capsys, "scan", study, "cavity.voltage", *voltage, *of))
     assert found["values"] == [8000.0, 8000.0]
-
-
-@pytest.mark.slow
-def test_ctrl_c_leaves_a_whole_journal_and_nothing_else(optimisable):
-    text = optimisable.read_text().replace("n_particles = 50", "n_particles = 100_000")
-    optimisable.write_text(text.replace("max_steps = 4", "max_steps = 1000\ntolerance = 1e-300"))
-    program = subprocess.Popen(
-        [sys.executable, "-m", "sc_bridge", "optimise", str(optimisable)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(PSB.parents[2])},
-    )
-    journal = optimisable.parent / "results" / "optimise.json"
-    deadline = time.monotonic() + 100.0
-    while program.poll() is None and not journal.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    program.send_signal(signal.SIGINT)
-    out, err = program.communicate(timeout=60)
-    assert program.returncode == cli.INTERRUPTED, err
-    assert out == ""
-    assert re.fullmatch(r"sc-bridge: interrupted, \d+ evaluations kept in .*goes on\n", err)
-    assert names(journal.parent) == ["optimise.json"]
-    kept = json.loads(journal.read_text())
-    assert kept["complete"] is False
-    assert len(kept["entries"]) >= 1
 
 
 @pytest.mark.parametrize("command", [("run",), ("scan", "kbrqf", "--values", "0.7"), ("optimise",)])

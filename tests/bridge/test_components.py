@@ -119,14 +119,15 @@ def slopes(study):
     return {d.input.name: d.value for d in run_study(study).derivatives}
 
 
-def sigma_x_with(study, name, change):
-    """sigma_x of the same bunch behind a lattice whose file has another component."""
-    element, _, rest = name.partition(".")
-    field, index = rest[:-1].split("[")
+def sigma_x_with(study, *names_and_changes):
+    """sigma_x of the same bunch behind a lattice whose file has other components."""
     elements = copy.deepcopy(ELEMENTS)
-    values = elements[element].setdefault(field, [])
-    values += [0.0] * (int(index) + 1 - len(values))
-    values[int(index)] += change
+    for name, change in zip(names_and_changes[::2], names_and_changes[1::2], strict=True):
+        element, _, rest = name.partition(".")
+        field, index = rest[:-1].split("[")
+        values = elements[element].setdefault(field, [])
+        values += [0.0] * (int(index) + 1 - len(values))
+        values[int(index)] += change
     path = study.path.parent / "changed.json"
     content = json.loads(study.lattice_paths[0].read_text()) | {"elements": elements}
     path.write_text(json.dumps(content))
@@ -194,6 +195,38 @@ def test_slices_of_a_file_have_the_components_of_their_whole(study_of):
     whole = slopes(study_of(["q.knl[2]", "q.k1"], line=["d", "q", "d"]))
     assert set(found) == set(whole)
     assert found["q.k1"] == pytest.approx(whole["q.k1"], rel=1e-3)  # kicks are elsewhere
+
+
+def test_fields_of_the_study_take_the_place_of_the_files(study_of):
+    study = study_of(["kd"])
+    text = study.path.read_text()
+    fields = "[lattice.fields]\n'mq.knl[1]' = '0.42 1/m'\n'mp.knl[5]' = 3.0\n[bunch]"
+    study.path.write_text(text.replace("[bunch]", fields))
+    changed = load_study(study.path)
+    sequence = build_sequence(changed)
+    assert sequence["mp"].knl.tolist() == [0.0, -0.3, 1.0, 2.0, 0.0, 3.0]
+    expected = sigma_x_with(study, "mq.knl[1]", 0.02, "mp.knl[5]", 3.0)
+    assert run_study(changed).final["sigma_x"] == pytest.approx(expected, rel=ROUNDOFF)
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("kd = 1.0", r"lattice\.fields: kd belongs to \[lattice\.knobs\]"),
+        ("'bunch.intensity' = 1.0", r"bunch\.intensity belongs to \[bunch\]"),
+        ("'mp.knl[1]' = 1.0", r"lattice\.fields: mp\.knl\[1\] is driven by kd: name that"),
+        ("'m*.knl[3]' = 1.0", r"'m\*\.knl\[3\]' fits mq\.knl\[3\], mp\.knl\[3\], mr"),
+        ("'q.k1' = '1 m'", r"lattice\.fields\.q\.k1 = '1 m': has the unit 'm'"),
+        ("'q.k1' = inf", r"lattice\.fields\.q\.k1 = inf: must be a finite number, or text as"),
+        ("'q.model' = 1.0", r"'q\.model' is no free number of that element"),
+    ],
+)
+def test_a_field_that_cannot_be_set_is_one_line(study_of, field, message):
+    study = study_of(["kd"])
+    text = study.path.read_text()
+    study.path.write_text(text.replace("[bunch]", f"[lattice.fields]\n{field}\n[bunch]"))
+    with pytest.raises(scb.ScBridgeError, match=message):
+        build_sequence(load_study(study.path))
 
 
 @pytest.mark.parametrize(
