@@ -33,6 +33,7 @@ from .slicing import AnySlicing, Slicing, is_slicing, settle
 from .splitting import Splitting, Strang
 from .stages import Item, Kick, Losses, Passage, Stage, build_stages
 from .steps import Step, build_steps, moved
+from .threads import OneAtATime
 
 CellSizes = Any  # what `cell_sizes` returns; opaque here
 
@@ -74,6 +75,7 @@ class KickedSequence(nn.Module):
         splitting: Splitting | None = None,
     ) -> None:
         super().__init__()
+        self.one_at_a_time = OneAtATime()  # backward passes exchange its parameters
         if not isinstance(lattice, Lattice):
             raise LatticeError(
                 f"sequence: lattice = {lattice!r}: must be a Lattice; read one with read_lattice"
@@ -217,11 +219,12 @@ class KickedSequence(nn.Module):
         between two runs whose parameters differ a little.
         """
         check_turns("freeze_grids", turns)
-        kept, self._cell_sizes = self._cell_sizes, None
-        try:
-            kept = list(self._choose_grids(bunch, turns))
-        finally:
-            self._cell_sizes = kept
+        with self.one_at_a_time:
+            kept, self._cell_sizes = self._cell_sizes, None
+            try:
+                kept = list(self._choose_grids(bunch, turns))
+            finally:
+                self._cell_sizes = kept
 
     @property
     def frozen_grids(self) -> tuple[CellSizes, ...] | None:

@@ -24,8 +24,9 @@ class RecordAll:
     def run(self, course: Course, bunch: Bunch, observer: Observer | None = None) -> Outcome:
         losses = Losses(bunch.alive)
         looks: list[tuple[Tensor, ...]] = []
-        for index in range(len(course)):
-            passage = course.passage(index, losses)
-            bunch = course.run(index, bunch, passage, observer)
-            looks += passage.looks
+        with course.sequence.one_at_a_time:
+            for index in range(len(course)):
+                passage = course.passage(index, losses)
+                bunch = course.run(index, bunch, passage, observer)
+                looks += passage.looks
         return Outcome(bunch, looks, losses)

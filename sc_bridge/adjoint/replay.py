@@ -111,6 +111,10 @@ class Taped(ABC):
             raise ScBridgeError(
                 f"track: {self!r} does not work under torch.func: use adjoint=RecordAll()"
             )
+        with course.sequence.one_at_a_time:
+            return self._run(course, bunch, observer)
+
+    def _run(self, course: Course, bunch: Bunch, observer: Observer | None) -> Outcome:
         named = {name: p for name, p in course.sequence.named_parameters() if p.requires_grad}
         reference = bunch.reference
         inputs = (
@@ -176,16 +180,24 @@ class _Run(torch.autograd.Function):
                 f"track: {task.strategy!r} gives first derivatives only: "
                 "use adjoint=RecordAll() for higher ones"
             )
-        task.conditions.check()
-        n_inputs = _N_BUNCH + len(task.names)
-        kept = ctx.saved_tensors
-        parameters = dict(zip(task.names, kept[_N_BUNCH:n_inputs], strict=True))
-        walk = _Walk(task, ctx.journal, parameters, ctx.needs_input_grad[1:], list(gradients))
-        with task.conditions.restored():
-            for entry in ctx.tape.backwards(list(kept[n_inputs:])):
-                walk.back_through(entry)
-        totals = zip(walk.totals(), kept, strict=False)
-        return None, *(None if sum_ is None else sum_.to(given.device) for sum_, given in totals)
+        with task.course.sequence.one_at_a_time:
+            return _gradients(ctx, list(gradients))
+
+
+def _gradients(ctx: Any, gradients: list[Tensor | None]) -> tuple[Tensor | None, ...]:
+    """Gradients of what was given to a run, from those of its outputs."""
+    task: _Task = ctx.task
+    task.conditions.check()
+    n_inputs = _N_BUNCH + len(task.names)
+    kept = ctx.saved_tensors
+    parameters = dict(zip(task.names, kept[_N_BUNCH:n_inputs], strict=True))
+    walk = _Walk(task, ctx.journal, parameters, ctx.needs_input_grad[1:], gradients)
+    with task.conditions.restored():
+        for entry in ctx.tape.backwards(list(kept[n_inputs:])):
+            walk.back_through(entry)
+            del entry  # its field, before the next are computed
+    totals = zip(walk.totals(), kept, strict=False)
+    return None, *(None if sum_ is None else sum_.to(given.device) for sum_, given in totals)
 
 
 _Home: TypeAlias = tuple[dict[str, Any], str]

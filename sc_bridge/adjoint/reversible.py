@@ -73,7 +73,7 @@ class Reversible(Taped):
 
     def record(self, journal: Journal, bunch: Bunch, observer: Observer | None) -> Recorded:
         n_stages = len(journal.course)
-        kept = {round(i * n_stages / (self.anchors + 1)) for i in range(self.anchors + 1)}
+        kept = kept_stages(n_stages, self.anchors)
         coordinates: dict[int, Tensor] = {}
         cell_sizes = CellSizes(bunch.coordinates.shape[:-2])
         for index in range(n_stages):
@@ -88,6 +88,12 @@ class Reversible(Taped):
             coordinates=torch.zeros(()).to(bunch.coordinates).expand_as(bunch.coordinates)
         )
         return bunch, ReversibleTape(journal, empty, coordinates, cell_sizes, tolerance)
+
+
+def kept_stages(n_stages: int, anchors: int) -> set[int]:
+    """Stages before whose kick the bunch is kept: the first, and as many anchors as there are."""
+    pieces = min(anchors + 1, n_stages)
+    return {round(index * n_stages / pieces) for index in range(pieces)}
 
 
 class CellSizes:

@@ -106,6 +106,8 @@ def track(
     Bunch
         The outgoing bunch; with `monitors` a `TrackResult`, which holds it.
 
+    Cost: that of the strategy. Threads go through one sequence in turn, forwards and backwards.
+
     Raises
     ------
     ScBridgeError
@@ -121,12 +123,13 @@ def track(
         raise ScBridgeError(
             f"track: adjoint = {adjoint!r}: must be a strategy, such as RecordAll()"
         )
-    course = plan_course(sequence, turns, monitors)
-    if progress:
-        with progress_bar() as show:
-            outcome = adjoint.run(course, bunch, _showing(show, course.n_kicks, observer))
-    else:
-        outcome = adjoint.run(course, bunch, observer)
+    with sequence.one_at_a_time:
+        course = plan_course(sequence, turns, monitors)
+        if progress:
+            with progress_bar() as show:
+                outcome = adjoint.run(course, bunch, _showing(show, course.n_kicks, observer))
+        else:
+            outcome = adjoint.run(course, bunch, observer)
     return outcome.bunch if monitors is None else _result(course, monitors, outcome)
 
 

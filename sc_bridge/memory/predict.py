@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ..adjoint import Checkpoint, RecordAll, Reversible, StoreStates
 from ..adjoint.checkpoint import bunches_besides, slots_within
 from ..adjoint.protocol import Adjoint
+from ..adjoint.reversible import kept_stages
 from ..sequence import KickedSequence, Stage
 from .kinds import kinds_of
 from .pattern import Pattern, Size, Sizes, tiny_like
@@ -104,8 +105,7 @@ class Predictor:
 
     def reverse(self, adjoint: Reversible, size: Size, work: float) -> float:
         """First, last and anchors, and what undoing and repeating one stage needs."""
-        n = adjoint.anchors + 1
-        kept = {round(index * self.n_stages / n) for index in range(n)}
+        kept = kept_stages(self.n_stages, adjoint.anchors)
         patterns = self._patterns(size)
         compared = adjoint.anchors or self.sequence.stages[0].kick is not None
         undone = patterns.reversed if compared else patterns.reversed_behind_start

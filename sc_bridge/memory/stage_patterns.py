@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,6 +29,10 @@ from .pattern import HOST, Pattern, Size, Sizes, by_feature, find_pattern
 _MOST_DEMANDING = 2
 _NEARLY = 0.7  # of the largest, to be looked at besides it
 _LONG = 256  # elements in a stage: a line without kicks is one
+# Widths of the tiny bunch for flights to one time, which a beam without a size refuses, m.
+_WIDTH = 1e-3
+# Tiny runs tell sizes: rounding in their fields, which strong magnets amplify, does not matter.
+_UNCHECKED = Reversible(tolerance=sys.float_info.max)
 
 
 @dataclass(frozen=True)
@@ -94,13 +99,13 @@ class StagePatterns:
 
         The first of the two is also compared with the bunch that is kept before it.
         """
-        return [self._find(stage, Reversible()) for stage in self._most_recorded]
+        return [self._find(stage, _UNCHECKED) for stage in self._most_recorded]
 
     @cached_property
     def reversed_behind_start(self) -> list[Pattern]:
         """The same behind the first stage of the line, which is compared instead of them."""
         ahead = self.sequence.stages[:1]
-        return [self._find(stage, Reversible(), ahead) for stage in self._most_recorded]
+        return [self._find(stage, _UNCHECKED, ahead) for stage in self._most_recorded]
 
     @cached_property
     def least_demanding(self) -> tuple[Stage, Pattern]:
@@ -188,6 +193,9 @@ class StagePatterns:
         """Bunch of a tiny run, and what to differentiate with respect to."""
         setting = self.setting
         coordinates = torch.zeros(6, size.n_particles, dtype=setting.dtype, device=setting.device)
+        settings = self.sequence.space_charge
+        if settings is not None and settings.transform == "ballistic":
+            coordinates[[0, 2]] = torch.linspace(-_WIDTH, _WIDTH, size.n_particles).to(coordinates)
         weight = coordinates.new_ones(size.n_particles if setting.wants_weight else ())
         alive = torch.ones_like(coordinates[0], dtype=torch.bool)
         if setting.some_lost:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import sc_bridge as scb
+from sc_bridge.adjoint.reversible import kept_stages
 from sc_bridge.lattice import Lattice, Record, ReferenceFields
 from sc_bridge.memory.footprint import SavedBytes
 
@@ -117,3 +118,8 @@ def test_a_bunch_that_leaves_its_cells_while_it_is_rebuilt_is_refused_as_such():
     bunch = bunch.to(torch.float32)
     with pytest.raises(scb.ReconstructionError):
         gradient(sequence, bunch, scb.Reversible())
+
+
+def test_there_are_no_more_anchors_than_kicks():
+    assert kept_stages(13, 0) == {0}
+    assert kept_stages(13, 12) == kept_stages(13, 10**12) == set(range(13))

@@ -85,6 +85,44 @@ def test_every_setting_of_the_kick_is_predicted(options):
     assert row.tensors == pytest.approx(found.peak, rel=PREDICTION)
 
 
+def test_the_field_of_one_piece_is_gone_before_the_next_is_run_again():
+    sequence, bunch = fodo_channel(3, n_particles=100, nodes=32)
+    adjoint = scb.Checkpoint(every=3)
+    found = measure(sequence, bunch, adjoint)
+    predicted = predictor(3, torch.float64).peak(adjoint, Size(100, (32, 32, 32)))
+    assert predicted.tensors == pytest.approx(found.peak, rel=PREDICTION)
+    assert found.peak < 4 * 8 * 32**3  # three potentials, and what one stage needs
+
+
+def test_flights_to_one_time_are_predicted():
+    sequence, bunch = fodo_channel(1, n_particles=2000, nodes=12, transform="ballistic")
+    shape = torch.tensor([1, 1, 1, 1, 1e-3, 1]).double().view(6, 1)  # flights are short
+    bunch = bunch.replace(coordinates=bunch.coordinates * shape)
+    adjoint = scb.Reversible()
+    found = measure(sequence, bunch, adjoint)
+    (row,) = plan(sequence, bunch, adjoint=adjoint).choices
+    assert row.tensors == pytest.approx(found.peak, rel=PREDICTION)
+
+
+def test_lines_that_amplify_rounding_are_planned():
+    records = {"q": Record("q", "Quadrupole", {"length": 1.0, "k1": 1000.0})}
+    sequence = scb.KickedSequence(
+        Lattice("strong", "xsuite-json", "", records, ("q",) * 4, reference=PROTON),
+        slicing=scb.KicksPerElement(2),
+        space_charge=SpaceCharge(grid=(8, 8, 8)),
+    )
+    planned = plan(sequence, n_particles=100)
+    assert any(isinstance(choice.adjoint, scb.Reversible) for choice in planned.choices)
+
+
+def test_more_anchors_than_kicks_are_one_at_every_kick():
+    sequence, bunch = fodo_channel(3)
+    rows = [
+        plan(sequence, bunch, adjoint=scb.Reversible(anchors=n)).choices[0] for n in (12, 10**12)
+    ]
+    assert rows[0].tensors == rows[1].tensors
+
+
 def test_turns_and_gradients_of_the_reference_are_predicted():
     sequence, bunch = fodo_channel(1, n_particles=2000)
     energy = torch.tensor(160e6, dtype=torch.float64, requires_grad=True)
