@@ -30,6 +30,7 @@ from .errors import LatticeError, SpaceChargeError
 from .knobs import Knobs
 from .lattice import Lattice
 from .slicing import AnySlicing, Slicing, is_slicing, settle
+from .species import checked_reference
 from .splitting import Splitting, Strang
 from .stages import Item, Kick, Losses, Passage, Stage, build_stages
 from .steps import Step, build_steps, moved
@@ -99,7 +100,7 @@ class KickedSequence(nn.Module):
         self.slicing: Slicing | None = None
         self.space_charge = space_charge
         self.splitting = splitting or Strang()
-        self.reference = reference or _reference_of(lattice)
+        self.reference = checked_reference(reference) or _reference_of(lattice)
         self.bend_model = bend_model
         self.knobs = Knobs(lattice)
         self._by_name = build_elements(lattice, self.knobs, bend_model)

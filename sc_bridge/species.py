@@ -107,6 +107,22 @@ def reference(
     return Reference(mass0, q0, value)
 
 
+def checked_reference(given: Any) -> Reference | None:
+    """Return a reference or None as it is given.
+
+    Raises
+    ------
+    StudyError
+        If it is neither.
+    """
+    if given is None or isinstance(given, Reference):
+        return given
+    raise StudyError(
+        f"reference = {given!r}: must be a Reference; make one with "
+        'sc_bridge.reference("proton", kinetic_energy="160 MeV")'
+    )
+
+
 def parse_reference(text: str) -> Reference:
     """Read a reference from one line: a species, or mass and charge, and one energy.
 

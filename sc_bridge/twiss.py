@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from sc_bridge.elements.rows import states_behind
 
 from .errors import LatticeError
 from .sequence import KickedSequence
+from .units import to_si
 
 # A closed orbit is found when one turn moves it by less than this, in m and rad.
 _CLOSED = 1e-12
@@ -24,28 +26,41 @@ _NEWTON_STEPS = 20
 _UNCOUPLED = 1e-2
 # Displacements by which maps are differentiated where a few digits do, m and rad.
 _STEP = 1e-6
+# What is given at the start of a line, with its units.
+_OPTICS = {
+    **{"betx": "m", "alfx": "", "bety": "m", "alfy": ""},
+    **{"dx": "m", "dpx": "", "dy": "m", "dpy": ""},
+}
 
 
 @dataclass(frozen=True)
 class Twiss:
     """Optics at the start of a line; lengths in m, dispersion with respect to delta.
 
+    `betx` to `dpy` may be text or quantities with a unit; tensors keep their graph.
     `slip_factor` is that of Xsuite, negative below transition:
     zeta changes by -slip_factor * circumference * delta in a turn.
     """
 
-    betx: float
-    alfx: float
-    bety: float
-    alfy: float
-    dx: float = 0.0
-    dpx: float = 0.0
-    dy: float = 0.0
-    dpy: float = 0.0
+    betx: Any
+    alfx: Any
+    bety: Any
+    alfy: Any
+    dx: Any = 0.0
+    dpx: Any = 0.0
+    dy: Any = 0.0
+    dpy: Any = 0.0
     qx: float = math.nan
     qy: float = math.nan
     slip_factor: float = math.nan
     circumference: float = math.nan
+
+    def __post_init__(self) -> None:
+        for name, unit in _OPTICS.items():
+            value = to_si(getattr(self, name), unit, f"twiss.{name}")
+            if name in ("betx", "bety") and not bool(torch.as_tensor(value > 0.0).all()):
+                raise LatticeError(f"Twiss: {name} = {value} m: must be positive")
+            object.__setattr__(self, name, value)
 
 
 def periodic_twiss(sequence: KickedSequence) -> Twiss:

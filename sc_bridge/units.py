@@ -202,7 +202,7 @@ def _wanted(unit: str) -> str:
 
 
 def _one_number(value: Any) -> str:
-    return "; several values are a tensor of them" if getattr(value, "ndim", 0) else ""
+    return "; an array is not one" if getattr(value, "ndim", 0) else ""
 
 
 def _shorten(text: str) -> str:

@@ -63,7 +63,10 @@ class Checkpoint(Taped):
         if self.every is not None:
             whole_number("Checkpoint: every", self.every, ScBridgeError)
         if self.memory is not None:
-            object.__setattr__(self, "memory", float(to_si(self.memory, "B", "memory")))
+            memory = float(to_si(self.memory, "B", "memory"))
+            if memory <= 0.0:
+                raise ScBridgeError(f"Checkpoint: memory = {memory:.4g} bytes: must be positive")
+            object.__setattr__(self, "memory", memory)
 
     def record(self, journal: Journal, bunch: Bunch, observer: Observer | None) -> Recorded:
         n_stages = len(journal.course)

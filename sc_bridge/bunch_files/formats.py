@@ -21,6 +21,7 @@ import numpy as np
 
 from sc_bridge.elements import Bunch, Reference
 from sc_bridge.errors import BunchError, ScBridgeError
+from sc_bridge.species import checked_reference
 from sc_bridge.units import to_si
 
 from .options import BunchOptions
@@ -110,7 +111,7 @@ def read_bunch(
     path = Path(path)
     if reference_time is not None:
         reference_time = float(to_si(reference_time, "s", "read_bunch: reference_time"))
-    options = BunchOptions(reference, species, intensity, reference_time)
+    options = BunchOptions(checked_reference(reference), species, intensity, reference_time)
     row = _format_of(path, format)
     try:
         with np.errstate(all="ignore"):  # what is not finite is refused

@@ -17,6 +17,7 @@ from ..bucket import matched_sigma_delta
 from ..counts import whole_number
 from ..errors import BunchError
 from ..sequence import KickedSequence
+from ..species import checked_reference
 from ..twiss import Twiss, periodic_twiss
 from ..units import to_si
 from .samples import Sample
@@ -59,6 +60,8 @@ def draw(
 ) -> Bunch:
     """Draw a bunch of any sample; parameters and refusals are those of `gaussian`."""
     reference = reference_of(sequence, reference)
+    if twiss is not None and not isinstance(twiss, Twiss):
+        raise BunchError(f"bunch: twiss = {twiss!r}: must be a Twiss, such as Twiss(betx=...)")
     given = {name: value for name, value in transverse.items() if value is not None}
     by_size = _is_by_size(given, twiss)
     if sigma_z is None:
@@ -79,8 +82,11 @@ def draw(
 
 def reference_of(sequence: KickedSequence | None, reference: Reference | None) -> Reference:
     """Return the given reference, or the sequence's."""
-    if reference is not None:
-        return reference
+    if sequence is not None and not isinstance(sequence, KickedSequence):
+        raise BunchError(f"bunch: sequence = {sequence!r}: must be a KickedSequence, or None")
+    given = checked_reference(reference)
+    if given is not None:
+        return given
     if sequence is None:
         raise BunchError("bunch: neither a sequence nor a reference: give one of them")
     return sequence.reference
@@ -99,6 +105,8 @@ def seeded(seed: int) -> torch.Generator:
 def scalar(value: Any, unit: str, name: str) -> Tensor:
     """Return a quantity as a tensor that is finite and not negative."""
     tensor = as_scalar(to_si(value, unit, name))
+    if tensor.dim():
+        raise BunchError(f"bunch: {name} = {tensor.tolist()}: must be one number")
     if not bool(torch.isfinite(tensor.detach()) & (tensor.detach() >= 0)):
         raise BunchError(f"bunch: {name} = {tensor.item():.6g}: must be finite, not negative")
     return tensor

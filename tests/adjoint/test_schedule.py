@@ -84,6 +84,7 @@ def test_the_memory_given_is_what_the_bunches_take():
         ({"every": 0}, "every = 0: must be a whole number from 1"),
         ({"every": 1.5}, "every = 1.5"),
         ({"every": True}, "every = True: must be a whole number from 1"),
+        ({"memory": -5}, "memory = -5 bytes: must be positive"),
     ],
 )
 def test_contradictory_checkpoints_are_refused(arguments, message):

@@ -11,6 +11,7 @@ import xtrack as xt
 
 import sc_bridge as scb
 from sc_bridge.bucket import matched_sigma_delta
+from sc_bridge.units import registry
 
 N_PARTICLES = 20_000
 # Standard error of an rms is 1/sqrt(2 n) = 0.5 %; five of them.
@@ -110,12 +111,51 @@ def test_a_cold_bunch_has_finite_gradients(psb_sequence):
         ({"nemitt_x": "-2 um"}, scb.BunchError, "nemitt_x = -2e-06"),
         ({"nemitt_x": "2 s"}, scb.UnitError, "nemitt_x"),
         ({"sigma_z": "80 m"}, scb.BunchError, "does not fit the bucket"),
+        (
+            {"nemitt_x": torch.ones(2)},
+            scb.BunchError,
+            r"nemitt_x = \[1.0, 1.0\]: must be one number",
+        ),
+        ({"reference": "proton"}, scb.StudyError, "'proton': must be a Reference; make one with"),
+        ({"twiss": "periodic"}, scb.BunchError, "twiss = 'periodic': must be a Twiss"),
     ],
 )
 def test_numbers_out_of_range_are_refused(psb_sequence, changes, error, message):
     arguments = {"n_particles": 10, "intensity": 1.0, **COMMON, **changes}
     with pytest.raises(error, match=message):
         scb.gaussian(psb_sequence, **arguments)
+
+
+def test_a_bunch_needs_a_sequence_and_not_its_lattice(psb_lattice):
+    with pytest.raises(scb.BunchError, match=r"sequence = Lattice.*must be a KickedSequence"):
+        scb.gaussian(psb_lattice, 10, 1.0, **COMMON)
+
+
+def test_optics_are_given_with_units(psb_sequence):
+    given = {"betx": "2 m", "alfx": "1", "bety": "50 cm", "alfy": 0, "dx": registry()("10 mm")}
+    twiss = scb.Twiss(**given)
+    assert twiss == scb.Twiss(betx=2.0, alfx=1.0, bety=0.5, alfy=0.0, dx=0.01)
+    assert twiss.betx == 2.0
+    beta = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+    optics = scb.Twiss(betx=beta, alfx=0, bety=1, alfy=0)
+    bunch = scb.gaussian(psb_sequence, 10, 1.0, **COMMON, sigma_delta=0.0, twiss=optics)
+    bunch.sigma_x.backward()
+    assert beta.grad.item() == pytest.approx(bunch.sigma_x.item() / 4, rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"betx": -1.0}, scb.LatticeError, "Twiss: betx = -1.0 m: must be positive"),
+        ({"bety": 0}, scb.LatticeError, "Twiss: bety = 0.0 m: must be positive"),
+        ({"betx": math.nan}, scb.UnitError, "twiss.betx = nan: must be finite"),
+        ({"betx": "1 s"}, scb.UnitError, "twiss.betx = '1 s': has the unit 's': write a length"),
+        ({"dx": "1"}, scb.UnitError, "twiss.dx = '1': the unit is missing"),
+    ],
+)
+def test_optics_that_cannot_be_are_refused(changes, error, message):
+    with pytest.raises(error, match=message):
+        scb.Twiss(**{"betx": 1.0, "alfx": 0.0, "bety": 1.0, "alfy": 0.0, **changes})
 
 
 def test_without_a_bucket_the_momentum_spread_must_be_given(psb_lattice):

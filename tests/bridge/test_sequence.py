@@ -160,6 +160,11 @@ def test_a_path_is_no_lattice(psb_file):
         scb.KickedSequence(psb_file)
 
 
+def test_a_name_is_no_reference(psb_lattice):
+    with pytest.raises(scb.StudyError, match="reference = 'proton': must be a Reference; make one"):
+        scb.KickedSequence(psb_lattice, reference="proton")
+
+
 def test_a_name_is_no_strategy(psb_sequence):
     bunch = scb.gaussian(psb_sequence, 10, 0.0, nemitt_x="2 um", nemitt_y="2 um", sigma_z="15 m")
     with pytest.raises(scb.ScBridgeError, match="must be a strategy"):

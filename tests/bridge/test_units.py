@@ -153,8 +153,8 @@ def test_the_three_energies_agree():
 
 
 @pytest.mark.parametrize("many", [torch.ones(2).numpy(), torch.ones(2).numpy() * registry().um])
-def test_several_numbers_are_a_tensor(many):
-    with pytest.raises(scb.UnitError, match=r"nemitt_x = .*: write a length.*are a tensor of them"):
+def test_several_numbers_are_refused_where_one_is_wanted(many):
+    with pytest.raises(scb.UnitError, match=r"nemitt_x = .*: write a length.*an array is not one"):
         to_si(many, "m", "nemitt_x")
 
 
