@@ -11,10 +11,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from sc_bridge.elements import Element
 
+from .counts import whole_number
 from .errors import LatticeError
 from .splitting import Splitting, kick_weights
 from .units import to_si
@@ -90,10 +92,8 @@ class KicksPerElement:
     number: int = 1
 
     def __post_init__(self) -> None:
-        if not isinstance(self.number, int) or isinstance(self.number, bool) or self.number < 1:
-            raise LatticeError(
-                f"slicing: {self.number!r} kicks per element: must be a whole number from 1"
-            )
+        number = whole_number("slicing: kicks per element", self.number, LatticeError)
+        object.__setattr__(self, "number", number)
 
     def kicks(self, element: Element) -> int:
         return self.number
@@ -166,13 +166,13 @@ def weights_in(element: Element, slicing: Slicing, splitting: Splitting) -> list
         If the rule gives no number of kicks, or one of the kicks would have no length.
     """
     number = slicing.kicks(element)
-    whole = isinstance(number, int) and not isinstance(number, bool)
+    whole = isinstance(number, Integral) and not isinstance(number, bool)
     if not whole or not 1 <= number <= _MOST_KICKS:
         raise LatticeError(
             f"slicing: {slicing!r} gives {element.label} {number!r} kicks: "
             f"must be a whole number from 1 to {_MOST_KICKS}"
         )
-    weights = kick_weights(splitting, number)
+    weights = kick_weights(splitting, int(number))
     if any(length_of(element) * weight == 0.0 for weight in weights):
         raise LatticeError(
             f"{element.label}: {splitting!r} puts a kick of length zero into it: "
@@ -181,24 +181,26 @@ def weights_in(element: Element, slicing: Slicing, splitting: Splitting) -> list
     return weights
 
 
-def kicks_at(element: Element, spacing: float) -> int:
+def kicks_at(element: Element, spacing: float, chosen: str = "spacing") -> int:
     """Return the number of kicks that are at most `spacing` apart, m, at least one.
+
+    `chosen` is what the caller chose, for the message.
 
     Raises
     ------
     LatticeError
         If there are more than 50 000.
     """
-    return number_of_kicks(length_of(element), spacing, element.label)
+    return number_of_kicks(length_of(element), spacing, element.label, chosen)
 
 
-def number_of_kicks(length: float, spacing: float, label: str) -> int:
+def number_of_kicks(length: float, spacing: float, label: str, chosen: str = "spacing") -> int:
     """As `kicks_at`, for a length in m; `label` names what has it."""
     length = abs(length)
     if not length <= _MOST_KICKS * spacing:
         raise LatticeError(
             f"slicing: {label}, {length:.6g} m long, at a spacing of {spacing:.3g} m: "
-            f"more than {_MOST_KICKS} kicks: choose a larger spacing"
+            f"more than {_MOST_KICKS} kicks: choose a larger {chosen}"
         )
     return max(1, math.ceil(length / spacing - _ROUNDING))
 
@@ -217,8 +219,8 @@ def is_slicing(value: Any) -> bool:
 def _as_rule(value: Any, key: str) -> AnySlicing:
     if is_slicing(value):
         return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return KicksPerElement(value)
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return KicksPerElement(int(value))
     if isinstance(value, str) or hasattr(value, "magnitude"):
         return MaxSpacing(value)
     raise LatticeError(

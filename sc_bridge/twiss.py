@@ -207,7 +207,7 @@ def phase_advance(block: list[list[float]], beta: float, alpha: float) -> float:
 def propagate(block: list[list[float]], beta: float, alpha: float) -> tuple[float, float]:
     """Beta and alpha behind a 2x2 map."""
     (a, b), (c, d) = block
-    gamma = (1.0 + alpha**2) / beta
+    gamma = (1.0 + alpha * alpha) / beta
     return (
         a * a * beta - 2.0 * a * b * alpha + b * b * gamma,
         -a * c * beta + (a * d + b * c) * alpha - b * d * gamma,

@@ -2,8 +2,9 @@
 
 Both rules walk once along the line with first-order maps on the axis, without space charge.
 Thick elements are looked at in `PIECES` equal pieces, so that a waist inside a long drift
-counts. The shortest wavelength of an element in all its occurrences sets its kicks, and stays
-what it was when the sequence was built.
+counts, and in more where they focus so strongly that phases turn by more than a radian in one.
+The shortest wavelength of an element in all its occurrences sets its kicks, and stays what it
+was when the sequence was built.
 
 References
 ----------
@@ -36,6 +37,8 @@ from .units import to_si
 
 # Pieces of a thick element in which a wavelength is taken to be constant.
 PIECES = 8
+_MOST_PIECES = 4096  # of one element
+_THIN = 1e-4  # of an element's length: its map is that of a lens
 _POSITIONS = [0, 2, 4]  # x, y, zeta among the coordinates
 _CHARGE_OVER_FIELD = scipy.constants.e / scipy.constants.epsilon_0  # V m
 
@@ -52,14 +55,15 @@ class BetatronFraction:
         Beta and alpha at the start of the line; by default the periodic ones.
 
     Cost: about tune/fraction kicks a turn, plus up to one per element; once, `PIECES`
-    first-order maps of each element.
+    first-order maps of each element and one more.
     Validity: optics without space charge, on the axis; what an element exchanges between the
     planes is left out.
 
     Raises
     ------
     LatticeError
-        If the fraction is not positive; when it sees the line, if there are no periodic optics.
+        If the fraction is not positive; when it sees the line, if there are no periodic optics
+        or beta leaves the range of numbers.
     """
 
     fraction: Any
@@ -79,6 +83,11 @@ class BetatronFraction:
                     advance = phase_advance(block, *optics[corner])
                     largest.add(piece, _unwrap(advance, piece.length) / abs(piece.length))
                 optics[corner] = propagate(block, *optics[corner])
+                if not 0.0 < optics[corner][0] < math.inf:
+                    raise LatticeError(
+                        f"BetatronFraction: beta is {optics[corner][0]:.3g} m in "
+                        f"{piece.element.label}: check the strengths, or use MaxSpacing"
+                    )
         return largest
 
 
@@ -146,7 +155,7 @@ class LargestWaveNumbers:
     def kicks(self, element: Element) -> int:
         wave_number = self.found.get(str(element.name), 0.0)
         wavelength = 2.0 * math.pi / wave_number if wave_number else math.inf
-        return kicks_at(element, self.rule.fraction * wavelength)
+        return kicks_at(element, self.rule.fraction * wavelength, "fraction")
 
 
 @dataclass(frozen=True)
@@ -175,11 +184,26 @@ def _pieces(
 
 def _cut(element: Element, reference: Reference, coasting: bool) -> Iterator[_Piece]:
     cut = length_of(element) != 0.0
-    for part in element.slices([1.0 / PIECES] * PIECES) if cut else [element]:
-        with torch.no_grad():
-            matrix = transfer_matrix(row_transport([part], reference, coasting), reference)
-        yield _Piece(element, length_of(part) if cut else 0.0, matrix.detach(), reference)
+    number = _number_of_pieces(element, reference) if cut else 1
+    for part in element.slices([1.0 / number] * number) if cut else [element]:
+        matrix = _first_order(part, reference, coasting)
+        yield _Piece(element, length_of(part) if cut else 0.0, matrix, reference)
         reference = reference if coasting else part.outgoing(reference)
+
+
+def _number_of_pieces(element: Element, reference: Reference) -> int:
+    """So many that focusing turns phases by a radian in each at the most."""
+    _, lens, *_ = element.slices([_THIN, 1.0 - _THIN])
+    matrix = _first_order(lens, reference, coasting=True)
+    focusing = max(abs(matrix[..., row + 1, row]).max().item() for row in (0, 2))
+    turned = math.sqrt(focusing * abs(length_of(element)) / _THIN)
+    return max(PIECES, math.ceil(min(turned, _MOST_PIECES)))
+
+
+def _first_order(part: Element, reference: Reference, coasting: bool) -> Tensor:
+    with torch.no_grad():
+        row = row_transport([part], reference, coasting)
+        return transfer_matrix(row, reference).detach()
 
 
 def _unwrap(advance: float, length: float) -> float:

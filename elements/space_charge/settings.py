@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal, TypeAlias, get_args
 
 import torch
@@ -76,7 +77,7 @@ class SpaceCharge:
 
     def __post_init__(self) -> None:
         nodes = tuple(self.grid) if isinstance(self.grid, Iterable) else ()
-        integers = all(isinstance(n, int) and not isinstance(n, bool) for n in nodes)
+        integers = all(isinstance(n, Integral) and not isinstance(n, bool) for n in nodes)
         if len(nodes) != 3 or not integers or min(nodes) < SMALLEST_GRID:
             raise SpaceChargeError(
                 f"space charge: grid = {self.grid}: must be three numbers of nodes (nx, ny, nz) "
@@ -87,7 +88,7 @@ class SpaceCharge:
                 f"space charge: grid = {self.grid}: too many nodes: at most "
                 f"{LARGEST_GRID:.3g}, which take about 100 GB"
             )
-        object.__setattr__(self, "grid", nodes)
+        object.__setattr__(self, "grid", tuple(map(int, nodes)))
         for name, known in (
             ("implementation", Implementation),
             ("shape", Shape),

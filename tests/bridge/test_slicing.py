@@ -175,6 +175,31 @@ def test_a_waist_inside_a_drift_counts():
     assert kicks_by_name(kicked(lattice, rule))["d"] == expected
 
 
+@pytest.mark.parametrize("length", [0.1, 1.0, 3.0])
+def test_whole_oscillations_inside_an_element_count(length):
+    # matched in x, where it focuses: phase turns by 1/beta, 32 radians a metre
+    strength = 1000.0
+    lattice = line({"q": Record("q", "Quadrupole", {"length": length, "k1": strength})})
+    rule = scb.BetatronFraction(0.02, scb.Twiss(strength**-0.5, 0.0, 1e3, 0.0))
+    expected = math.ceil(strength**0.5 * length / (2 * math.pi * 0.02))
+    assert kicks_by_name(kicked(lattice, rule))["q"] == expected
+
+
+def test_optics_that_leave_the_range_of_numbers_are_refused():
+    lattice = line({"q": Record("q", "Quadrupole", {"length": 1.0, "k1": -1e6})})
+    rule = scb.BetatronFraction(0.02, scb.Twiss(1.0, 0.0, 1.0, 0.0))
+    with pytest.raises(scb.LatticeError, match=r"beta is \S+ m in Quadrupole 'q': check"):
+        kicked(lattice, rule)
+
+
+def test_numbers_of_numpy_are_whole_numbers():
+    two = scb.PerElement({"d": np.int64(2)}, otherwise=Gives(np.int32(3)))
+    lattice = line({"d": DRIFT, "e": dataclasses.replace(DRIFT, name="e")})
+    assert kicks_by_name(kicked(lattice, two)) == {"d": 2, "e": 3}
+    assert scb.KicksPerElement(np.int64(4)) == scb.KicksPerElement(4)
+    assert scb.SpaceCharge(tuple(np.array([8, 9, 10]))) == scb.SpaceCharge((8, 9, 10))
+
+
 def test_the_shortest_wavelength_of_all_occurrences_rules():
     converging = scb.BetatronFraction(1e-3, scb.Twiss(50.0, 10.0, 50.0, 10.0))
     once = kicks_by_name(kicked(line({"d": DRIFT}), converging))["d"]
@@ -286,6 +311,9 @@ def test_more_than_fifty_thousand_kicks_in_an_element_are_refused():
     for spacing in ("1 nm", 1e-320):
         with pytest.raises(scb.LatticeError, match=r"Drift 'd', 2 m long.*50000 kicks"):
             kicked(line({"d": DRIFT}), scb.MaxSpacing(spacing))
+    optics = scb.Twiss(2.0, 0.0, 2.0, 0.0)
+    with pytest.raises(scb.LatticeError, match="50000 kicks: choose a larger fraction"):
+        kicked(line({"d": DRIFT}), scb.BetatronFraction(1e-9, optics))
 
 
 def test_a_rule_not_made_yet_is_refused(period):
