@@ -18,7 +18,7 @@ from sc_bridge.elements import Bunch
 
 from .errors import StudyError
 from .monitors import BunchRecord, MomentsRecord
-from .study import Outcome
+from .study import Outcome, Study
 from .tables import columns_of, unit_of, write_moments
 from .versions import versions
 
@@ -187,6 +187,27 @@ def output_folder(folder: Path) -> Iterator[Output]:
         yield Output(folder, working)
     finally:
         shutil.rmtree(working, ignore_errors=True)
+
+
+def keep_inputs(study: Study, folder: Path) -> None:
+    """Refuse a folder where a run would write or remove a file that it reads.
+
+    Raises
+    ------
+    StudyError
+        With the file's name.
+    """
+    files = [study.path, *study.lattice_paths]
+    if study.model.bunch.file is not None:
+        files.append(study.path.parent / study.model.bunch.file)
+    for given in files:
+        for path in (given, given.resolve()):
+            ours = path.name == RESULTS or _OURS.fullmatch(path.name)
+            if ours and path.parent.resolve() == folder.resolve():
+                raise StudyError(
+                    f"{study.path}: {given} is in {folder}, where a run replaces files of such "
+                    "names: choose another --output, or copy it elsewhere"
+                )
 
 
 def _refusal(folder: Path, error: OSError) -> StudyError:

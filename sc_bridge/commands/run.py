@@ -47,10 +47,11 @@ def run(options: argparse.Namespace) -> int:
     # all that takes long to import, before anything is created
     from .. import study as studies
     from ..report.printed import print_report
-    from ..results import output_folder, to_dict
+    from ..results import keep_inputs, output_folder, to_dict
 
     study = studies.load_study(options.study)
     folder = options.output or study.output_folder
+    keep_inputs(study, folder)
     with output_folder(folder) as output:
         with progress_bar(quiet=options.quiet or options.json) as progress:
             with memory_in_words(study.path):

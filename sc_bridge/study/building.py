@@ -214,19 +214,26 @@ def _read(study: Study, given: Reference | None, n_particles: int | None, intens
                 f"{study.path}: bunch.n_particles = {n_particles}: {path} has "
                 f"{bunch.n_particles}: leave it out"
             )
-        share = bunch.n_particles / n_particles
-        bunch = Bunch(
-            bunch.coordinates[:, :n_particles],
-            bunch.reference,
-            bunch.weight[:n_particles] * share,
-            bunch.alive[:n_particles],
-        )
+        bunch = _first(bunch, n_particles)
+        if n_particles == section.n_particles and not bool(bunch.n_alive):
+            raise StudyError(
+                f"{study.path}: bunch.n_particles = {n_particles}: so many first particles of "
+                f"{path} are lost: take more"
+            )
     wanted = section.intensity if intensity is None else intensity
     if wanted is None:
         return bunch
     if not bool(bunch.intensity > 0):
         return bunch.replace(weight=wanted / bunch.n_alive)
     return bunch.replace(weight=bunch.weight * (wanted / bunch.intensity))
+
+
+def _first(bunch: Bunch, n_particles: int) -> Bunch:
+    """Return the first particles of a bunch, which stand for all that live."""
+    weight, alive = bunch.weight[:n_particles], bunch.alive[:n_particles]
+    living = (weight * alive).sum()
+    share = bunch.intensity / living if bool(living > 0) else bunch.n_particles / n_particles
+    return Bunch(bunch.coordinates[:, :n_particles], bunch.reference, weight * share, alive)
 
 
 def _reference_from(sequence: KickedSequence, inputs: tuple[Input, ...]) -> Reference:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import torch
+
 from sc_bridge.elements import Bunch
 
 from ..audit import Audit
@@ -20,6 +22,8 @@ Progress: TypeAlias = Callable[[str, int, int | None], None]
 
 # Fewer macroparticles than this have no moments to speak of.
 _FEW = 10
+# Codes disagree about masses by less than this.
+_SAME = 1e-5
 
 
 @dataclass(frozen=True)
@@ -101,11 +105,26 @@ class Outcome:
             "intensity changes by whole particles, so that its derivatives do not tell how losses "
             "move: take moments, such as sigma_x before the aperture"
         )
+        other = (
+            f"the bunch has its own reference, {self.start.reference}, and the lattice "
+            f"{self.sequence.reference}: normalised strengths are taken as they are; a section "
+            "[reference] measures the bunch from it"
+        )
         counted = any(
             objective.counts_losses and self.losses for objective in objectives_of(self.study)
         )
         return (
             *((few,) if count < _FEW else ()),
             *((steps,) if counted else ()),
+            *((other,) if self._is_elsewhere else ()),
             *self.sequence.lattice.warnings,
+        )
+
+    @property
+    def _is_elsewhere(self) -> bool:
+        """Whether the bunch is of another particle or momentum than the lattice's reference."""
+        bunch, line = self.start.reference, self.sequence.reference.to("cpu")
+        return any(
+            not torch.allclose(getattr(bunch, name).detach(), getattr(line, name), rtol=_SAME)
+            for name in ("mass0", "q0", "p0c")
         )

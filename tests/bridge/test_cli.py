@@ -236,6 +236,23 @@ def test_output_goes_where_it_is_told(folder, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("name", ["bunch_final.h5", "bunch_mine.npz"])
+def test_a_run_does_not_replace_the_bunch_that_it_reads(folder, capsys, name):
+    study = load_study(folder / "study.toml")
+    (folder / "results").mkdir()
+    before = make_bunch(study, build_sequence(study))
+    scb.write_bunch(folder / "results" / name, before)
+    text = SMALL[: SMALL.index("[bunch]")] + f'[bunch]\nfile = "results/{name}"\n'
+    (folder / "study.toml").write_text(text + '[output]\nreport = false\nbunches = ["npz"]\n')
+    message = refuses(folder, capsys)
+    assert f"results/{name} is in {folder / 'results'}, where a run replaces files" in message
+    (folder / "link").symlink_to(folder / "results")
+    assert "choose another --output" in refuses(folder, capsys, "--output", str(folder / "link"))
+    elsewhere = ("--quiet", "--output", str(folder / "next"))
+    assert cli.main(["run", str(folder / "study.toml"), *elsewhere]) == cli.OK
+    assert torch.equal(scb.read_bunch(folder / "results" / name).coordinates, before.coordinates)
+
+
 def test_a_new_run_replaces_results_and_leaves_other_files(folder):
     (folder / "results").mkdir()
     (folder / "results" / "notes.txt").write_text("mine")

@@ -104,6 +104,43 @@ def test_a_bunch_comes_from_a_file(study_of, tmp_path):
     assert (few.coordinates - bunch.coordinates[:, :20]).abs().max() < ROUNDOFF
 
 
+def test_first_particles_stand_for_all_that_live(study_of, tmp_path):
+    drawn = study_of()
+    bunch = make_bunch(drawn, build_sequence(drawn))
+    some = bunch.replace(alive=torch.arange(50) >= 20)
+    write_bunch(tmp_path / "start.h5", some)
+    rest = f"n_particles = 50\nintensity = 1.6e12\n{SHAPE}"
+    study = study_of((rest, 'file = "start.h5"\nn_particles = 30'))
+    few = make_bunch(study, build_sequence(study))
+    assert few.n_alive == 10
+    assert few.intensity.item() == pytest.approx(some.intensity.item())
+    study = study_of((rest, 'file = "start.h5"\nn_particles = 20\nintensity = 1e9'))
+    with pytest.raises(scb.StudyError, match="bunch.n_particles = 20: so many .* lost: take more"):
+        run_study(study)
+
+
+def test_a_bunch_of_another_reference_is_noted(study_of, tmp_path):
+    line = scb.KickedSequence(scb.read_lattice(write_channel(tmp_path)))
+    given = 'file = "start.h5"\n[derivatives]\nof = ["sigma_x"]\nwith_respect_to = ["kq"]\n'
+    (tmp_path / "own.toml").write_text(f'[lattice]\nfile = "channel.madx"\n[bunch]\n{given}')
+    for energy, noted in (("160 MeV", False), ("200 MeV", True)):
+        ref = scb.reference("proton", kinetic_energy=energy)
+        sizes = dict.fromkeys(("sigma_px", "sigma_y", "sigma_py", "sigma_delta"), 1e-3)
+        bunch = scb.gaussian(line, 20, 1e9, sigma_x=1e-3, sigma_z=1.0, reference=ref, **sizes)
+        write_bunch(tmp_path / "start.h5", bunch)
+        notes = run_study(load_study(tmp_path / "own.toml")).notes
+        assert any("the bunch has its own reference" in note for note in notes) is noted
+
+
+def write_channel(folder):
+    path = folder / "channel.madx"
+    path.write_text(
+        "beam, particle=proton, energy=1.0982720882; kq = 1;\n"
+        "q: quadrupole, l=0.1, k1:=kq; d: drift, l=1; line: line=(q, d);\n"
+    )
+    return path
+
+
 # ---- lattice -----------------------------------------------------------------------------
 
 
