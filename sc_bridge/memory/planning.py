@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from sc_bridge.elements import Bunch
-from sc_bridge.elements.space_charge import SpaceCharge
 
 from ..adjoint import Checkpoint, RecordAll, Reversible, StoreStates
 from ..adjoint.checkpoint import bunches_besides, slots_within
@@ -25,10 +24,10 @@ from ..adjoint.protocol import Adjoint
 from ..counts import whole_number
 from ..errors import ScBridgeError
 from ..sequence import KickedSequence
-from ..units import to_si
 from .measuring import bunch_bytes
 from .pattern import HOST, Grid3, Size
 from .predict import Peak, Predictor, Setting
+from .request import check_choices, device_of, positive_bytes, size_of
 
 # Kicks from one anchor to the next: even chaotic motion is rebuilt over so many.
 KICKS_PER_ANCHOR = 1000
@@ -131,8 +130,8 @@ def plan(
     dtype : torch.dtype, optional
         That of the bunch, or float64.
     loss : callable, optional
-        Of the outgoing bunch; gives a vector whose components are differentiated together
-        (`is_grads_batched`). By default the outgoing coordinates get one gradient.
+        Of the outgoing bunch; gives a number, or a vector whose components are differentiated
+        together (`is_grads_batched`). By default the outgoing coordinates get one gradient.
     backward : bool
         Whether there will be a backward pass; without one, `RecordAll` under `torch.no_grad`
         keeps nothing.
@@ -156,12 +155,13 @@ def plan(
     Bunches that monitors keep are not counted. Where there are apertures, particles are taken
     to get lost.
     """
-    size = _size(sequence, bunch, n_particles, grid)
-    limit = None if budget is None else _positive(budget)
+    size = size_of(sequence, bunch, n_particles, grid)
+    limit = None if budget is None else positive_bytes(budget)
     dtype = dtype or (torch.float64 if bunch is None else bunch.coordinates.dtype)
     if dtype not in _DTYPES:
         raise ScBridgeError(f"plan: dtype = {dtype}: must be torch.float32 or torch.float64")
     turns = whole_number("plan: turns", turns, ScBridgeError)
+    check_choices(adjoint, loss)
     there = HOST if bunch is None else bunch.coordinates.device
     planner_of = partial(
         _Planner,
@@ -171,7 +171,7 @@ def plan(
         loss=loss,
         backward=backward,
         adjoint=adjoint,
-        device=there if device is None else torch.device(device),
+        device=there if device is None else device_of(device),
     )
     planners = {kind: planner_of(kind) for kind in (_DTYPES if adjoint is None else (dtype,))}
     n_kicks = _checked_kicks(sequence, planners[dtype].predictor, turns)
@@ -295,30 +295,6 @@ def _may_be_chosen(choice: Choice, free: bool) -> bool:
     return not free or not isinstance(choice.adjoint, RecordAll)
 
 
-def _size(
-    sequence: KickedSequence, bunch: Bunch | None, n_particles: int | None, grid: Grid3 | None
-) -> Size:
-    if not isinstance(sequence, KickedSequence):
-        raise ScBridgeError(f"plan: needs a KickedSequence, got {type(sequence).__name__}")
-    if bunch is None and n_particles is None:
-        raise ScBridgeError("plan: give a bunch or n_particles=")
-    settings = sequence.space_charge
-    if grid is not None:
-        settings = SpaceCharge(grid=grid)  # which refuses what no kick can have
-    nodes = settings.grid if settings is not None else (0, 0, 0)
-    if bunch is not None and n_particles is None:
-        total = bunch.coordinates.numel() // 6
-        return Size(total, nodes, total // bunch.n_particles)
-    return Size(whole_number("plan: n_particles", n_particles, ScBridgeError), nodes)
-
-
-def _positive(budget: Any) -> float:
-    limit = float(to_si(budget, "B", "budget"))
-    if not limit > 0:
-        raise ScBridgeError(f"plan: budget = {budget!r}: must be positive")
-    return limit
-
-
 def _checked_kicks(sequence: KickedSequence, predictor: Predictor, turns: int) -> int:
     """Kicks of all turns, if sequence, audit and plan agree on them."""
     counts = {
@@ -347,11 +323,12 @@ def _refuse(
             ways.append(f"float32 ({in_bytes(single.peak)})")
     particles = _most_particles(planners[dtype], adjoint, size, limit)
     ways.append(f"at most {particles:,} particles" if particles else "a smaller grid")
+    asked = planners[dtype].adjoint is not None
+    which = type(least.adjoint).__name__ + ("" if asked else ", the least of all strategies")
     raise ScBridgeError(
         f"plan: {size.n_particles:,} particles, {size.n_cells:,} cells and "
         f"{planners[dtype].predictor.n_kicks:,} kicks need {in_bytes(least.peak)} with "
-        f"{type(least.adjoint).__name__}, the least of all strategies, and may take "
-        f"{in_bytes(limit)}: take {' or '.join(ways)}, or more memory"
+        f"{which}, and may take {in_bytes(limit)}: take {' or '.join(ways)}, or more memory"
     )
 
 

@@ -45,7 +45,7 @@ class Predictor:
 
     def peak(self, adjoint: Adjoint, size: Size) -> Peak:
         """Predict the peak of a run under a strategy."""
-        predict = _PREDICTIONS[type(adjoint)]
+        predict = PREDICTIONS[type(adjoint)]
         return self._with_work_space(lambda work: predict(self, adjoint, size, work), size)
 
     def forward_peak(self, size: Size) -> Peak:
@@ -162,7 +162,7 @@ class Predictor:
         return self._known[tiny]
 
 
-_PREDICTIONS: dict[type, Callable[..., float]] = {
+PREDICTIONS: dict[type, Callable[..., float]] = {
     StoreStates: Predictor.store,
     RecordAll: Predictor.record,
     Checkpoint: Predictor.checkpoint,

@@ -20,6 +20,7 @@ from sc_bridge.elements.space_charge import SpaceCharge
 from ..adjoint import RecordAll, Reversible, StoreStates
 from ..adjoint.protocol import Adjoint
 from ..course import Course
+from ..errors import ScBridgeError
 from ..sequence import KickedSequence, Stage
 from .footprint import SavedBytes, uncollected
 from .kinds import kind_of
@@ -250,5 +251,13 @@ def _take_gradients(
         torch.autograd.grad(out, wanted, torch.ones_like(out), allow_unused=True)
         return
     out = loss(end)
+    if not isinstance(out, Tensor) or out.dim() > 1 or not out.requires_grad:
+        raise ScBridgeError(
+            "plan: loss must give a number or a vector that depends on the bunch, as tensor; it "
+            f"gave {type(out).__name__ if not isinstance(out, Tensor) else tuple(out.shape)}"
+        )
+    if out.dim() == 0:
+        torch.autograd.grad(out, wanted, allow_unused=True)
+        return
     rows = torch.eye(out.numel(), dtype=out.dtype, device=out.device)
     torch.autograd.grad(out, wanted, rows, is_grads_batched=True, allow_unused=True)

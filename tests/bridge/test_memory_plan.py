@@ -20,6 +20,7 @@ from sc_bridge.elements.space_charge import SpaceCharge, space_charge_field
 from sc_bridge.elements.space_charge.green import cache, green_octant, octant_transform
 from sc_bridge.lattice import Lattice, Record
 from sc_bridge.memory import measure, plan
+from sc_bridge.memory.measuring import observe
 from sc_bridge.memory.pattern import Size, find_pattern
 from sc_bridge.memory.predict import Predictor, Setting
 from sc_bridge.memory.trace import AllocationTrace
@@ -137,6 +138,21 @@ def test_turns_and_gradients_of_the_reference_are_predicted():
     assert planned.peak == chosen.peak
 
 
+def test_a_loss_may_be_a_number():
+    sequence, bunch = fodo_channel(1, n_particles=2000)
+    sequence["qf"].k1.requires_grad_()
+    (row,) = plan(sequence, bunch, adjoint=scb.StoreStates(), loss=lambda b: b.sigma_x).choices
+    start = bunch.replace(coordinates=bunch.coordinates.clone().requires_grad_())
+
+    def size():
+        return scb.track(sequence, start).sigma_x
+
+    size()  # Green functions
+    found = observe(size, [start.coordinates, sequence["qf"].k1], [start.coordinates])
+    peak = max(found.peak_forward, found.peak_backward) + bunch.coordinates.nbytes
+    assert row.tensors == pytest.approx(peak, rel=PREDICTION)
+
+
 def test_a_plan_from_counts_allocates_nothing_of_their_size():
     sequence, _ = fodo_channel(2)
     with AllocationTrace() as trace:
@@ -208,6 +224,17 @@ def test_what_cannot_fit_is_refused_with_numbers_and_the_way_out():
         ({"n_particles": 10, "turns": 0}, "turns = 0: must be a whole number from 1"),
         ({"n_particles": 10, "budget": "8"}, "budget = '8': the unit is missing"),
         ({"n_particles": 10, "budget": "0 GiB"}, "budget = '0 GiB': must be positive"),
+        ({"bunch": "gauss"}, "bunch = 'gauss': must be a Bunch"),
+        ({"n_particles": 10, "adjoint": "Reversible"}, "adjoint = 'Reversible': must be one of"),
+        ({"n_particles": 10, "adjoint": scb.Reversible}, r"must be one of StoreStates\(...\)"),
+        ({"n_particles": 10, "device": "nowhere"}, "device = 'nowhere': "),
+        ({"n_particles": 10, "loss": "sigma_x"}, "loss = 'sigma_x': must be a function"),
+        ({"n_particles": 10, "loss": lambda bunch: 3.0}, "a vector .* it gave float"),
+        ({"n_particles": 10, "loss": lambda bunch: bunch.coordinates}, r"it gave \(6, \d+\)"),
+        (
+            {"n_particles": 10**6, "budget": "1 MiB", "adjoint": scb.StoreStates()},
+            "MiB with StoreStates, and may take 1 MiB",
+        ),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments, message):
@@ -303,6 +330,7 @@ sys.path.insert(0, "tests")
 from channels import fodo_channel
 import sc_bridge as scb
 from sc_bridge.memory import measure, plan
+from sc_bridge.memory.measuring import observe
 sequence, bunch = fodo_channel(3, n_particles=100_000, nodes=32, dtype=torch.float32)
 measured = measure(sequence, bunch, scb.StoreStates(), resident=True).peak_resident
 planned = plan(sequence, bunch)
