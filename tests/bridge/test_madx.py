@@ -1,67 +1,22 @@
-"""MAD-X decks: what MAD-X itself (through cpymad) says of variables and positions, we say too."""
+"""MAD-X decks: what MAD-X itself says of variables and statements, we say too; beams."""
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from cpymad.madx import Madx
+from madx_oracle import LINE, Mad, Read, read_decks
 
 from sc_bridge.errors import ExpressionError, LatticeError
-from sc_bridge.lattice import IMPLICIT_DRIFT, Lattice
-from sc_bridge.readers import read_lattice
 from sc_bridge.readers.madx.dialect import CONSTANTS
 
 ROUNDING = 1e-12  # relative: the same formulas in float64
-POSITION = 1e-9  # m; MAD-X's own positions are sums of a few numbers
-Read = Callable[..., Lattice]
 
 
 @pytest.fixture
 def read(tmp_path, monkeypatch) -> Read:
-    """Write decks to a.madx, b.madx, ... and read them in order."""
     monkeypatch.chdir(tmp_path)
-
-    def read_them(*decks: str, **options: Any) -> Lattice:
-        names = [f"{letter}.madx" for letter, _ in zip("abc", decks, strict=False)]
-        for name, deck in zip(names, decks, strict=True):
-            Path(name).write_text(deck)
-        return read_lattice(names, **options)
-
-    return read_them
-
-
-class Mad:
-    """MAD-X in a process of its own, started anew when a deck asks for it or has ended it."""
-
-    def __init__(self) -> None:
-        self.process: Madx | None = None
-
-    def run(self, deck: str, *, fresh: bool = False) -> Madx:
-        if fresh:
-            self.close()
-        if self.process is None:
-            self.process = Madx(stdout=subprocess.DEVNULL)
-        self.process.input("option, rbarc=true;" + deck)
-        return self.process
-
-    def variables(self, deck: str, *, fresh: bool = False) -> dict[str, float]:
-        """Variables after a deck."""
-        found = self.run(deck, fresh=fresh).globals
-        return {name: found[name] for name in found}
-
-    def positions(self, deck: str, sequence: str) -> list[tuple[str, float]]:
-        """Names and positions of the elements of a sequence, implicit drifts left out."""
-        elements = self.run(deck).sequence[sequence].expanded_elements
-        return [(e.name, e.position) for e in elements if not e.name.startswith("drift_")]
-
-    def close(self) -> None:
-        if self.process is not None:
-            self.process.quit()
-        self.process = None
+    return read_decks
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +28,7 @@ def mad() -> Iterator[Mad]:
 
 # ---- arithmetic and statements (table 2.2 of the reference on formats) ---------------------
 
-LINE = "end_of_all: marker; all_: line = (end_of_all);"
+
 ARITHMETIC = {
     "a power binds more than a sign": "a = -2^2; b = -(2)^2; c = 2*3^2; d = 5 - 2*3^2/3;",
     "powers group to the left": "a = 2^3^2; b := 2^3^2; c = 2^2*3;",
@@ -204,98 +159,6 @@ def test_a_match_needs_leave_and_leaves_its_knobs_without_value(read):
     assert [entry.word for entry in lattice.left_out] == ["match"]
 
 
-# ---- positions -----------------------------------------------------------------------------
-
-ELEMENTS = """
-beam; a: quadrupole, l=1; b: marker; c: drift, l=1; r: rbend, l=1, angle=1; x = 2;
-n: sequence, l=4, refer=entry; na: quadrupole, l=1, at=1; nm: marker, at=3; endsequence;
-p: sequence, l=4, refpos=pb; pa: marker, at=1; pb: marker, at=3; endsequence;
-"""
-LAYOUTS = {
-    "entry": "s: sequence, l=10, refer=entry; a, at=2; m1: marker, at=4, from=a; endsequence;",
-    "centre": "s: sequence, l=10; a, at=2; m1: marker, at=4, from=a;"
-    "a2: a, at=1, from=m1; endsequence;",
-    "center": "s: sequence, l=10, refer=center; a, at=2; endsequence;",
-    "exit": "s: sequence, l=10, refer=exit; a, at=2; m1: marker, at=4, from=a;"
-    "a2: a, at=1, from=m1; endsequence;",
-    "a later origin": "s: sequence, l=10; m1: marker, at=-2, from=a; a, at=5; endsequence;",
-    "nested": "s: sequence, l=20; n, at=5; p, at=12; n, at=18; endsequence;",
-    "nested by entry": "s: sequence, l=20, refer=entry; n, at=5; p, at=12; endsequence;",
-    "nested by exit": "s: sequence, l=20, refer=exit; n, at=5; p, at=12; endsequence;",
-    "a chord": "s: sequence, l=10; r, at=5; endsequence;",
-    "an arc": "option, rbarc=false; s: sequence, l=10; r, at=5; endsequence;",
-    "now and live": "s: sequence, l=5*x; a, at=x; a2: a, at:=2*x; endsequence; x = 3;",
-    "a live length": "s: sequence, l=10; q: quadrupole, l:=x, at=5; endsequence; x = 1;",
-    "a new definition": "s: sequence, l=10; a, at=2; endsequence; a: quadrupole, l=2;",
-    "a new sequence": "s: sequence, l=4; a, at=2; endsequence;"
-    "s: sequence, l=5; a, at=3; endsequence;",
-    "a second definition inside": "q: a, l=2; s: sequence, l=9; q: a, at=5, l=3; endsequence;",
-    "overlaps below a micrometre": "s: sequence, l=10; a, at=2; a2: a, at=2.9999995; endsequence;",
-    "lines": "s: line = (a, 2*b, -(c, a), r);",
-    "nested lines": "l1: line = (a, 2*b, c); s: line = (l1, -l1, 2*(a, c), -2*l1);",
-    "arguments": "l1(u, v): line = (a, u, v, u); s: line = (l1(b, c), l1(c, b));",
-}
-
-
-@pytest.mark.parametrize("deck", LAYOUTS.values(), ids=LAYOUTS)
-def test_elements_are_where_madx_has_them(read, mad, deck):
-    deck = ELEMENTS + deck + "use, sequence=s;"
-    lattice = read(deck)
-    position, ours = 0.0, []
-    for name, record in zip(lattice.element_names, lattice.records, strict=True):
-        if record.source_type != IMPLICIT_DRIFT and not name.startswith("drift_"):
-            ours.append((name, position))
-        position += lattice.length_of(name)
-    theirs = mad.positions(deck, "s")
-    assert [name for name, _ in ours] == [name for name, _ in theirs]
-    tolerance = 1e-6 if "2.9999995" in deck else POSITION  # the overlap moves what follows
-    for (name, here), (_, there) in zip(ours, theirs, strict=True):
-        assert here == pytest.approx(there, abs=tolerance), name
-
-
-def test_drifts_follow_live_positions_and_lengths(read):
-    deck = """x := 2*y; y = 1; s: sequence, l=10; q: quadrupole, l:=x/2, at:=2*x; m: marker, at=9;
-    endsequence;"""
-    lattice = read(deck)
-    live = {name: str(tree) for (name, _, _), tree in lattice.field_expressions.items()}
-    assert set(live) == {"q", "drift_0", "drift_1"}
-    for y in (1.0, 1.5):
-        values = {"y": y, "x": 2 * y}
-        lengths = [tree.evaluate(values) for tree in lattice.field_expressions.values()]
-        assert sum(map(float, lengths)) == pytest.approx(9.0)  # up to the fixed marker
-
-
-def test_a_negative_drift_is_refused_with_both_names(read):
-    deck = "a: quadrupole, l=1;\ns: sequence, l=10; a, at=2;\n a2: a, at=2.5; endsequence;"
-    with pytest.raises(LatticeError, match=r"a.madx:3: a2 begins 0\.5 m before a ends, in s"):
-        read(deck)
-    with pytest.raises(LatticeError, match=r"a.madx:1: s\$end begins 0\.3 m before a ends"):
-        read("s: sequence, l=4; a: quadrupole, l=1, at=3.8; endsequence;")
-
-
-def test_the_root_is_chosen_by_use_by_name_or_because_it_is_the_only_one(read):
-    deck = ELEMENTS + "s: sequence, l=20; n, at=5; p, at=12; endsequence;"
-    assert read(deck).name == "s"
-    assert read(deck, sequence="N").name == "n"
-    assert read(deck + "use, sequence=n;").name == "n"
-    assert read(deck + "use, period=p;").name == "p"
-    with pytest.raises(LatticeError, match=r"the file holds 2 sequences \(s, l\): choose one"):
-        read(deck + "l: line = (a, b);")
-    with pytest.raises(LatticeError, match="no sequence 'zz'"):
-        read(deck, sequence="zz")
-
-
-def test_other_ways_to_say_the_same(read):
-    deck = "m: marker; b: beta0, betx=3; s: sequence, l=4; m, at=1; endsequence; s, l=6; a = s->l;"
-    lattice = read(deck + "if (a - 6) {a = 0;} while (1) {a = a + 1; if (a > 8) {stop;}} a = 1;")
-    assert (lattice.length, lattice.variables["a"]) == (6.0, 9.0)
-    assert read(deck + "l: line=(m); use, l;").name == "l"
-    lattice = read(deck + "beam, particle=ion, charge=2, pc=1; beam->pc = 5; x: marker, , a={'b'};")
-    assert lattice.reference is not None
-    assert lattice.reference.mass0 == pytest.approx(0.93956542052e9)  # one nucleon, as in MAD-X
-    assert lattice.reference.p0c == pytest.approx(5e9)
-
-
 # ---- beams ---------------------------------------------------------------------------------
 
 
@@ -313,127 +176,3 @@ def test_a_sequence_may_have_a_beam_of_its_own(read):
     reference = read(deck).reference
     assert reference is not None
     assert (reference.q0, reference.p0c) == (-1.0, pytest.approx(3e9))
-
-
-# ---- refusals ------------------------------------------------------------------------------
-
-REFUSALS = {
-    "no such macro": ("exec, m(1);", r"a.madx:1: macro 'm\(1\)' is not defined"),
-    "too few arguments": ("m(x,y): macro={a=x;}; exec, m(1);", "macro 'm' takes 2 arguments: x, y"),
-    "a macro that grows": (
-        "m(x): macro={a=xxxxxxxxxxxxxxxxxxxx;}; exec, m(" + "1" * 100_000 + ");",
-        "macro 'm' grows too long",
-    ),
-    "a macro in itself": ("m: macro={exec, m;}; exec, m;", "more than 50 blocks in each other"),
-    "an endless loop": ("while (1 < 2) {a = 1;}", "more than 30000 statements executed"),
-    "an else alone": ("a = 1; else {b = 2;}", "else without an if before it"),
-    "a condition without brackets": ("if a > 1 {b = 2;}", "condition 'a > 1': must be in brackets"),
-    "a chain of comparisons": ("if (1 < a < 3) {b = 2;}", "one comparison at a time"),
-    "an undecidable condition": (
-        "q = table(summ, q1); if (q > 1) {b = 2;}", r"condition: variable 'q' has no value",
-    ),
-    "no expression": ("a = 1 +;", "a.madx:1: a: expression '1 \\+': it ends too early"),
-    "no class": ("\n q: quadrupol, l=1;", "a.madx:2: q: class 'quadrupol' is not defined"),
-    "no key": ("q: quadrupole, 2*l=3;", "a.madx:1: .2.l=3. is not understood: expected key"),
-    "no value": ("q: quadrupole, l=;", "a.madx:1: l: no value after the equals sign"),
-    "no endsequence": ("s: sequence, l=1;", "a.madx:1: sequence s has no endsequence"),
-    "a sequence inside": ("s: sequence, l=1; t: sequence, l=1;", "t begins inside of s: endseq"),
-    "endsequence alone": ("endsequence;", "endsequence without a sequence"),
-    "no position": ("s: sequence, l=1; m: marker; endsequence;", "m: has no at = position in s"),
-    "no element": ("s: sequence, l=1;\n nope, at=3; endsequence;", "a.madx:2: nope: no element or"),
-    "a line in a sequence": (
-        "l: line = (x); s: sequence, l=1; l, at=0; endsequence;", "a line cannot be in a sequence",
-    ),
-    "a sequence in a line": (
-        "s: sequence, l=1; endsequence; l: line=(s); use, sequence=l;",
-        "a.madx:1: s in a line is a sequence",
-    ),
-    "no element in a line": ("l: line = (nope);", "a.madx:1: nope in a line is not defined"),
-    "no brackets": ("l: line = a, b;", "line l: must be a list in brackets"),
-    "an odd entry": ("l: line = (2a);", "line l: '2a' is not understood"),
-    "an entry of signs": ("l: line = (-);", "'-' is not understood"),
-    "no line with arguments": ("l: line = (a(b));", "'a' is no line with arguments"),
-    "other arguments": ("k(x): line=(x); l: line = (k(a, b));", "line 'k' takes 1 arguments"),
-    "brackets in brackets": (
-        "l: line = " + "(" * 60 + "a" + ")" * 60 + ";", "more than 50 brackets in each other",
-    ),
-    "a repetition of repetitions": (
-        "m: marker; l: line = (999999999*m);", "places, more than 2000000",
-    ),
-    "a repetition beyond bounds": ("m: marker; l: line=(" + "9" * 30 + "*m);", "beyond all bounds"),
-    "lines that grow": (
-        "l0(x): line = (x, x);"
-        + "".join(f"l{i}(x): line = (l{i - 1}(x), l{i - 1}(x));" for i in range(1, 40))
-        + "m: marker; l: line = (l39(m));",
-        "more than 20000 entries from lines",
-    ),
-    "an unknown command": ("gibberish, a=1;", r"gibberish, a=1: .* allow = \['gibberish'\]"),
-    "no text of a statement": ("= 3;", "a command that is not known"),
-    "no file to call": ("call;", "call: no file = name"),
-    "a file elsewhere": ("call, file='../x';", "outside the folders of the given files"),
-    "nothing to use": ("use;", "use: no sequence = name"),
-    "a range": ("m: marker; s: line=(m); use, sequence=s, range=a/b;",
-        "range: no element 'a' on the line"),
-    "no arrow's element": ("nope->k1 = 3;", "nope -> k1: no such element"),
-    "an odd refer": (
-        "s: sequence, l=1, refer=middle; m: marker, at=0; endsequence;", "must be entry, centre or",
-    ),
-    "no origin": (
-        "s: sequence, l=1; m: marker, at=0, from=q; endsequence;",
-        "from = 'q' is not in sequence s",
-    ),
-    "an origin in a circle": (
-        "s: sequence, l=1; m: marker, at=0, from=n; n: marker, at=1, from=m; endsequence;",
-        "from = leads back to itself",
-    ),
-    "no refpos": (
-        "t: sequence, l=1, refpos=q; endsequence; s: sequence, l=9; t, at=3; endsequence;",
-        "refpos = 'q' is not in it",
-    ),
-    "sequences that double": (
-        "m: marker; s0: sequence, l=1; m, at=0; m, at=1; endsequence;"
-        + "".join(
-            f"s{i}: sequence, l={2**i}, refer=entry; s{i - 1}, at=0; s{i - 1}, at={2 ** (i - 1)};"
-            "endsequence;"
-            for i in range(1, 40)
-        ),
-        r"s1\d has \d+ places, more than 200000",
-    ),
-    "no length": ("s: sequence; m: marker, at=0; endsequence;", "sequence s has no length"),
-    "sequences in a circle": (
-        "s: sequence, l=9; endsequence; t: sequence, l=3; s, at=1; endsequence;"
-        "s: sequence, l=9; t, at=3; endsequence; use, sequence=s;",
-        "sequences contain each other: s -> t -> s",
-    ),
-    "an energy below the mass": ("beam, particle=proton, energy=0.3; a = beam->pc; b = 1/a;"
-        "m: marker; s: line=(m);", "the energy must exceed the mass"),
-    "an unknown particle": (LINE + "beam, particle=xyz, energy=3;", "particle 'xyz' is not known"),
-    "a beam backwards": (LINE + "beam, bv=-1;", r"bv = -1 .* allow = \['bv'\]"),
-    "thin slicing": ("makethin, sequence=s;", r"slicing into thin lenses .* \['makethin'\]"),
-    "errors": ("ealign, dx=1;", r"alignment errors would be lost: allow = \['misalignment'\]"),
-    "twice the same name": (
-        "q: quadrupole, apertype=circle, aperture={1}; q_aper: marker; s: line=(q, q_aper);",
-        "q_aper: another element has this name",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("deck", "message"), REFUSALS.values(), ids=REFUSALS)
-def test_what_cannot_be_read_is_refused_with_its_place(read, deck, message):
-    with pytest.raises(LatticeError, match=message):
-        read(deck)
-
-
-@pytest.mark.parametrize(
-    ("expression", "message"),
-    [
-        ("nope->k1", "no element 'nope' is defined"),
-        ("q->foo", "a quadrupole has no attribute 'foo'"),
-        ("q->knl", "knl = .* must be a number"),
-        ("beam->foo", "beam->foo is not known: known are mass"),
-    ],
-)
-def test_a_reference_that_leads_nowhere_is_refused_where_it_is_needed(read, expression, message):
-    deck = f"q: quadrupole, knl={{1}}; p: quadrupole, l=1, k1={expression}; s: line = (p);"
-    with pytest.raises(ExpressionError, match=message):
-        read(deck)
