@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from . import sums
+from .emittance import betatron_emittance, emittance
 from .errors import BunchError
 from .reference import Reference
 from .special import sqrt_or_zero
@@ -238,11 +239,17 @@ class Bunch:
 
     def gemitt(self, position: str, momentum: str) -> Tensor:
         """Statistical emittance of a plane, (...), m; dispersion is not removed."""
-        determinant = (
-            self.covariance(position, position) * self.covariance(momentum, momentum)
-            - self.covariance(position, momentum) ** 2
-        )
-        return sqrt_or_zero(determinant)
+        return emittance(*self._second_moments(position, momentum))
+
+    def gemitt_betatron(self, position: str, momentum: str) -> Tensor:
+        """Statistical emittance of a plane without what is in proportion to pzeta, (...), m."""
+        with_pzeta = (self.covariance(name, "pzeta") for name in (position, momentum, "pzeta"))
+        return betatron_emittance(*self._second_moments(position, momentum), *with_pzeta)
+
+    def _second_moments(self, position: str, momentum: str) -> tuple[Tensor, Tensor, Tensor]:
+        pairs = ((position, position), (position, momentum), (momentum, momentum))
+        uu, up, pp = (self.covariance(first, second) for first, second in pairs)
+        return uu, up, pp
 
     @property
     def sigma_x(self) -> Tensor:
@@ -304,6 +311,26 @@ class Bunch:
     def nemitt_zeta(self) -> Tensor:
         """Normalised rms emittance of (zeta, pzeta), m, (...)."""
         return self.gemitt_zeta * self.reference.beta0_gamma0
+
+    @property
+    def gemitt_x_betatron(self) -> Tensor:
+        """Geometric rms emittance without dispersion, m, (...)."""
+        return self.gemitt_betatron("x", "px")
+
+    @property
+    def gemitt_y_betatron(self) -> Tensor:
+        """Geometric rms emittance without dispersion, m, (...)."""
+        return self.gemitt_betatron("y", "py")
+
+    @property
+    def nemitt_x_betatron(self) -> Tensor:
+        """Normalised rms emittance without dispersion, m, (...)."""
+        return self.gemitt_x_betatron * self.reference.beta0_gamma0
+
+    @property
+    def nemitt_y_betatron(self) -> Tensor:
+        """Normalised rms emittance without dispersion, m, (...)."""
+        return self.gemitt_y_betatron * self.reference.beta0_gamma0
 
     @property
     def _aligned_reference(self) -> Reference:

@@ -12,11 +12,15 @@ from torch import Tensor
 
 from sc_bridge.elements import Bunch, Reference
 from sc_bridge.elements.bunch import COORDINATES
+from sc_bridge.elements.emittance import betatron_emittance, emittance
 from sc_bridge.elements.gpu import beside
 from sc_bridge.elements.special import sqrt_or_zero
 
 from .errors import LatticeError
 from .units import to_si
+
+# Planes of emittances; "betatron" is without dispersion.
+_PLANES = ("x", "y", "zeta", "x_betatron", "y_betatron")
 
 
 @dataclass(frozen=True)
@@ -102,14 +106,19 @@ class MomentsRecord:
         return sqrt_or_zero(self.covariance[..., index, index])
 
     def gemitt(self, plane: str) -> Tensor:
-        """Geometric rms emittance of plane "x", "y" or "zeta", (n, ...), m."""
-        first = _index(plane)
-        block = self.covariance[..., first : first + 2, first : first + 2]
-        determinant = block[..., 0, 0] * block[..., 1, 1] - block[..., 0, 1] ** 2
-        return sqrt_or_zero(determinant)
+        """Geometric rms emittance of plane "x", "y" or "zeta", (n, ...), m.
+
+        "x_betatron" and "y_betatron" are those of x and y without dispersion.
+        """
+        position, _, betatron = plane.partition("_")
+        u = _index(position)
+        p, d = u + 1, _index("pzeta")
+        pairs = [(u, u), (u, p), (p, p)] + ([(u, d), (p, d), (d, d)] if betatron else [])
+        moments = [self.covariance[..., first, second] for first, second in pairs]
+        return betatron_emittance(*moments) if betatron else emittance(*moments)
 
     def nemitt(self, plane: str) -> Tensor:
-        """Normalised rms emittance of plane "x", "y" or "zeta", (n, ...), m."""
+        """Normalised rms emittance, (n, ...), m; planes as of `gemitt`."""
         return self.gemitt(plane) * self.reference.beta0_gamma0
 
     def __getattr__(self, name: str) -> Tensor:
@@ -119,7 +128,7 @@ class MomentsRecord:
             return self.mean[..., _index(coordinate)]
         if kind == "sigma" and coordinate in COORDINATES:
             return self.sigma(coordinate)
-        if kind in ("gemitt", "nemitt") and coordinate in ("x", "y", "zeta"):
+        if kind in ("gemitt", "nemitt") and coordinate in _PLANES:
             return getattr(self, kind)(coordinate)
         raise AttributeError(f"MomentsRecord has no {name!r}")
 

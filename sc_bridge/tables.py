@@ -9,7 +9,7 @@ from .moments import MOMENTS
 from .monitors import MomentsRecord
 
 _COORDINATES = ("x", "px", "y", "py", "zeta", "pzeta")
-_PLANES = ("x", "y", "zeta")
+_PLANES = ("x", "y", "zeta", "x_betatron", "y_betatron")
 _PLACES = {"s": "m", "turn": "1", "n_alive": "1"}
 
 

@@ -41,8 +41,8 @@ PANELS = (
         "rms size", (Series("sigma_x", "σx", "s1"), Series("sigma_y", "σy", "s2")), from_zero=True
     ),
     Panel(
-        "normalised rms emittance",
-        (Series("nemitt_x", "εx", "s1"), Series("nemitt_y", "εy", "s2")),
+        "norm. betatron emittance",
+        (Series("nemitt_x_betatron", "εx", "s1"), Series("nemitt_y_betatron", "εy", "s2")),
     ),
     Panel("rms length", (Series("sigma_zeta", "σζ", "s3"),)),
     Panel("rms momentum spread", (Series("sigma_delta", "σδ", "s3"),)),

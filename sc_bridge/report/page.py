@@ -24,6 +24,7 @@ _MOMENTS_SHOWN = ("intensity", "mean_x", "mean_y", *(n for n in MOMENTS if n.sta
 _MOMENTS_SHOWN += tuple(n for n in MOMENTS if n.startswith("nemitt_"))
 _ENERGIES = ((1e12, "TeV"), (1e9, "GeV"), (1e6, "MeV"), (1e3, "keV"), (1.0, "eV"))
 _FOLDERS = re.compile(r"\S*/(?=[^/\s]+:\d+:)")  # in front of file and line
+_DISPERSED = 0.02  # of an emittance: less is not worth a word
 _MOST_ROWS = 200  # of a list; the rest is in results.json
 
 
@@ -113,10 +114,17 @@ def _tiles(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
     lost = "none lost" if alive == all_of else f"{all_of - alive} lost"
     yield "Macroparticles", f"{alive}", lost
     for plane in ("x", "y"):
-        first = outcome.along_s[f"nemitt_{plane}"][0]
-        last = outcome.final[f"nemitt_{plane}"]
-        yield f"Norm. emittance {plane}", _with_unit(last, "m"), _change(first, last)
+        name = f"nemitt_{plane}_betatron"
+        first, last = outcome.along_s[name][0], outcome.final[name]
+        remarks = [_change(first, last), *_dispersed(last, outcome.final[f"nemitt_{plane}"])]
+        yield f"Norm. emittance {plane}", _with_unit(last, "m"), ", ".join(filter(None, remarks))
     yield "Time", f"{shown(outcome.seconds['total'], 3)} s", ""
+
+
+def _dispersed(betatron: float, projected: float) -> Iterator[str]:
+    """Yield the emittance with dispersion, where it is another."""
+    if abs(projected - betatron) > _DISPERSED * projected:
+        yield f"{_with_unit(projected, 'm')} with dispersion"
 
 
 def _change(first: float, last: float) -> str:

@@ -14,7 +14,8 @@ from ..study import Derivative, Outcome
 # Unit -> (factor, unit to show).
 _SHOWN = {"m": (1e3, "mm"), "B": (1 / 2**20, "MiB")}
 _SHOWN_BY_NAME = {"nemitt": (1e6, "um"), "gemitt": (1e6, "um"), "sigma_zeta": (1.0, "m")}
-_SHORT = ("sigma_x", "sigma_y", "sigma_zeta", "sigma_delta", "nemitt_x", "nemitt_y", "intensity")
+_SHORT = ("sigma_x", "sigma_y", "sigma_zeta", "sigma_delta", "nemitt_x", "nemitt_y")
+_SHORT += ("nemitt_x_betatron", "nemitt_y_betatron", "intensity")
 
 
 def print_report(console: Console, outcome: Outcome) -> None:

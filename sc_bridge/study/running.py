@@ -18,7 +18,7 @@ from ..adjoint import track
 from ..errors import StudyError
 from ..memory.footprint import SavedBytes, peak_memory
 from ..moments import MOMENTS, moment
-from ..monitors import BunchRecord
+from ..monitors import BunchRecord, MomentsMonitor
 from ..sequence import KickedSequence
 from .building import build_sequence, make_bunch, make_monitors
 from .inputs import Input, find_inputs
@@ -34,6 +34,8 @@ TRACED = (
     "sigma_zeta",
     "nemitt_x",
     "nemitt_y",
+    "nemitt_x_betatron",
+    "nemitt_y_betatron",
     "mean_x",
     "mean_y",
     "sigma_delta",
@@ -130,6 +132,17 @@ def run_study(study: Study, progress: Progress = _silent) -> Outcome:
     )
 
 
+def _moments(bunch: Bunch) -> list[float]:
+    """Return the moments of TRACED: one pass over the particles, and one look at a GPU."""
+    monitor = MomentsMonitor(every_kick=True)
+    record = monitor.collect(((0.0, 0),), (monitor.look(bunch),), bunch)
+    found = [
+        getattr(record, name)[0] if name != "sigma_delta" else moment(bunch, name)
+        for name in TRACED
+    ]
+    return torch.stack([value.double() for value in found]).tolist()
+
+
 class _Trace:
     """Observer that keeps moments along s and reports progress."""
 
@@ -145,9 +158,8 @@ class _Trace:
     def __call__(self, s: float, bunch: Bunch, done: int) -> None:
         self.progress("tracking", done, self.n_kicks)
         self.along_s["s"].append(s)
-        with torch.no_grad():  # one look at a GPU for all of them
-            values = torch.stack([moment(bunch, name).double() for name in TRACED]).tolist()
-            for name, value in zip(TRACED, values, strict=True):
+        with torch.no_grad():
+            for name, value in zip(TRACED, _moments(bunch), strict=True):
                 if not math.isfinite(value):
                     raise StudyError(
                         f"{name} is not finite at s = {s:.6g} m: particles have left the "

@@ -226,7 +226,7 @@ def test_moments_are_those_of_the_bunch_at_that_place():
     assert moments.turn.tolist() == [0, 1]
     for index, seen in enumerate(result["bunch"]):
         assert moments.n_alive[index] == seen.n_alive
-        for name in ("sigma_x", "sigma_pzeta", "gemitt_zeta", "nemitt_y", "intensity"):
+        for name in ("sigma_x", "sigma_pzeta", "gemitt_zeta", "nemitt_y", "nemitt_x_betatron"):
             expected = getattr(seen, name).item()
             assert getattr(moments, name)[index].item() == pytest.approx(expected, rel=1e-12)
         assert moments.mean_px[index].item() == pytest.approx(seen.mean("px").item(), rel=1e-10)

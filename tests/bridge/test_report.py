@@ -240,7 +240,7 @@ def drawn(drawing, name):
     return *values, slope, line.get("data-unit")
 
 
-@pytest.mark.parametrize("name", ["sigma_x", "sigma_y", "nemitt_x", "nemitt_y"])
+@pytest.mark.parametrize("name", ["sigma_x", "sigma_y", "nemitt_x_betatron"])
 def test_envelopes_are_the_moments_along_s(outcome, page, name):
     for drawing in drawings(page):
         s, values, slope, unit = drawn(drawing, name)
@@ -328,6 +328,21 @@ def test_files_are_those_of_the_list(page):
     }
     assert content["monitors"]["kicks"]["sigma_x"]["unit"] == "m"
     assert content["seed"] == 0
+
+
+def test_a_matched_bunch_starts_with_the_emittance_that_was_asked_for(outcome, page):
+    """At a place with dispersion the emittance of (x, px) is larger, and shown as what it is."""
+    asked, sampled = 2e-6, 3.0 / 600**0.5
+    start = outcome.start
+    assert start.nemitt_x_betatron.item() == pytest.approx(asked, rel=sampled)
+    assert start.nemitt_x.item() > 1.02 * start.nemitt_x_betatron.item()
+    first = outcome.along_s["nemitt_x_betatron"][0]
+    assert first == pytest.approx(start.nemitt_x_betatron.item(), rel=1e-9)
+    text = page.read_text(encoding="utf-8")
+    tiles = text[text.index('class="tiles"') :].partition("</section>")[0]
+    final = outcome.final["nemitt_x_betatron"], outcome.final["nemitt_x"]
+    assert f"{final[0] * 1e6:.4g} µm" in tiles
+    assert f"{final[1] * 1e6:.4g} µm with dispersion" in tiles
 
 
 def test_moments_are_a_table_with_units(outcome, page):

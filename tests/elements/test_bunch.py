@@ -106,10 +106,38 @@ def test_emittances_are_those_of_numpy():
     assert bunch.nemitt_zeta.item() == pytest.approx(bunch.gemitt_zeta.item() * scale, rel=1e-12)
 
 
+@pytest.mark.parametrize("plane", [0, 2])
+def test_dispersion_leaves_the_betatron_emittance(plane):
+    """Adding D pzeta to a plane changes its projected emittance, not what is left without it."""
+    bunch = random_bunch(200)
+    names = ("gemitt_x", "nemitt_x") if plane == 0 else ("gemitt_y", "nemitt_y")
+    coordinates = bunch.coordinates.clone()
+    coordinates[plane] += 2.0 * coordinates[5]
+    coordinates[plane + 1] -= 0.7 * coordinates[5]
+    dispersed = bunch.replace(coordinates=coordinates.requires_grad_())
+    for name in names:
+        there, before = (getattr(b, f"{name}_betatron") for b in (dispersed, bunch))
+        assert there.item() == pytest.approx(before.item(), rel=1e-12)
+        assert abs(getattr(dispersed, name).item() / there.item() - 1.0) > 0.1
+    # of what is free of dispersion, both are one
+    flat = bunch.coordinates.clone()
+    flat[5] = 0.0
+    free = bunch.replace(coordinates=flat)
+    assert getattr(free, f"{names[0]}_betatron").item() == getattr(free, names[0]).item()
+
+
+def test_the_betatron_emittance_has_the_differences_as_gradient():
+    coordinates = random_bunch(20).coordinates.requires_grad_()
+    reference = make_reference()
+    assert torch.autograd.gradcheck(
+        lambda c: Bunch(c * 1.0, reference).gemitt_x_betatron * 1e3, coordinates
+    )
+
+
 def test_a_single_particle_has_finite_gradients_of_its_moments():
     coordinates = torch.zeros(6, 1, dtype=torch.float64, requires_grad=True)
     bunch = Bunch(coordinates, make_reference())
-    (bunch.sigma_x + bunch.gemitt_x + bunch.sigma_delta).backward()
+    (bunch.sigma_x + bunch.gemitt_x + bunch.gemitt_y_betatron + bunch.sigma_delta).backward()
     assert torch.equal(coordinates.grad, torch.zeros_like(coordinates))
 
 
