@@ -210,6 +210,18 @@ def keep_inputs(study: Study, folder: Path) -> None:
                 )
 
 
+def check_output_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be written to, before long work begins.
+
+    Raises
+    ------
+    StudyError
+        As `output_folder`.
+    """
+    with output_folder(folder):
+        pass
+
+
 def _refusal(folder: Path, error: OSError) -> StudyError:
     return StudyError(
         f"{folder}: results cannot be written: {error.strerror or error}: choose another --output"

@@ -11,9 +11,9 @@ from .terminal import (
     OK,
     add_command,
     add_printing_options,
+    add_study,
     console,
-    memory_in_words,
-    progress_bar,
+    tracking,
 )
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ def add_parser(commands: Any) -> None:
         "gradients, and write optimise.json and optimised.toml: what a study then says.",
         examples=_EXAMPLES,
     )
-    parser.add_argument("study", type=Path, metavar="STUDY", help="a study file, study.toml")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="default: the study's")
+    add_study(parser)
     add_printing_options(parser, json="print one JSON object instead of tables")
     parser.set_defaults(execute=run)
 
@@ -52,7 +51,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Carry out the command."""
     from ..files import write_whole
-    from ..results import output_folder
+    from ..results import check_output_folder
     from ..study import load_study
     from ..study.building import read_study_lattice
     from ..study.journal import Journal, fingerprint
@@ -60,8 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
     study = load_study(options.study)
     folder = options.output or study.output_folder
-    with output_folder(folder):
-        pass  # it can be written: known before anything is tracked
+    check_output_folder(folder)
     lattice = read_study_lattice(study)
     journal = Journal(folder / "optimise.json", fingerprint(study, lattice, "optimise"))
     screen = console()
@@ -73,17 +71,12 @@ def run(options: argparse.Namespace) -> int:
         if shown:
             screen.print(_line(step), highlight=False, markup=False, soft_wrap=True)
 
-    try:
-        with (
-            progress_bar(not shown, "evaluations") as progress,
-            memory_in_words(study.path),
-        ):
-            found = optimise_study(study, lattice, journal, progress, show)
-    except KeyboardInterrupt:
-        kept = len(journal.entries)
-        raise KeyboardInterrupt(
-            f"{kept} evaluations kept in {journal.path}: the same command goes on" if kept else ""
-        ) from None
+    def kept() -> str:
+        count = len(journal.entries)
+        return f"{count} evaluations kept in {journal.path}" if count else ""
+
+    with tracking(study.path, not shown, "evaluations", kept) as progress:
+        found = optimise_study(study, lattice, journal, progress, show)
     journal.write({"complete": True, **_to_dict(found)})
     write_whole(folder / "optimised.toml", _toml(found))
     if options.json:

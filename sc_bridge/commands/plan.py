@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
-from .terminal import OK, add_command, add_printing_options
+from .terminal import OK, add_command, add_printing_options, add_study
 
 _EXAMPLES = """\
 examples:
@@ -26,7 +25,7 @@ def add_parser(commands: Any) -> None:
         "memory strategy, in seconds and without running it.",
         examples=_EXAMPLES,
     )
-    parser.add_argument("study", type=Path, metavar="STUDY", help="a study file, study.toml")
+    add_study(parser, writes=False)
     parser.add_argument(
         "--memory",
         metavar="BYTES",

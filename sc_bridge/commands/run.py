@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 from .terminal import (
     OK,
     add_command,
     add_printing_options,
+    add_study,
     console,
-    memory_in_words,
-    progress_bar,
+    tracking,
 )
 
 EXAMPLES = """\
@@ -34,10 +33,7 @@ def add_parser(commands: Any) -> None:
         "one backward pass, and write results.json, the bunches and pictures.",
         examples=EXAMPLES,
     )
-    parser.add_argument("study", type=Path, metavar="STUDY", help="a study file, study.toml")
-    parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="default: the study's, results/ beside it"
-    )
+    add_study(parser)
     add_printing_options(parser, json="print results.json instead of tables")
     parser.set_defaults(execute=run)
 
@@ -53,9 +49,8 @@ def run(options: argparse.Namespace) -> int:
     folder = options.output or study.output_folder
     keep_inputs(study, folder)
     with output_folder(folder) as output:
-        with progress_bar(quiet=options.quiet or options.json) as progress:
-            with memory_in_words(study.path):
-                outcome = studies.run_study(study, progress)
+        with tracking(study.path, options.quiet or options.json) as progress:
+            outcome = studies.run_study(study, progress)
             progress("writing results", 0, None)
             output.write(outcome)
         if options.json:

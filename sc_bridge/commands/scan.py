@@ -14,9 +14,9 @@ from .terminal import (
     OK,
     add_command,
     add_printing_options,
+    add_study,
     console,
-    memory_in_words,
-    progress_bar,
+    tracking,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def add_parser(commands: Any) -> None:
         "number of the beam, and write a table (CSV, JSON) and a picture.",
         examples=_EXAMPLES,
     )
-    parser.add_argument("study", type=Path, metavar="STUDY", help="a study file, study.toml")
+    add_study(parser)
     parser.add_argument("name", metavar="NAME", help="as in derivatives.with_respect_to")
     parser.add_argument("--values", nargs="+", metavar="VALUE", help="values, one by one")
     parser.add_argument("--from", dest="first", metavar="VALUE", help="the first of --steps values")
@@ -54,14 +54,13 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--rematch", action="store_true", help="match the bunch anew for every value of a knob"
     )
-    parser.add_argument("--output", type=Path, metavar="DIR", help="default: the study's")
     add_printing_options(parser, json="print one JSON object instead of a table")
     parser.set_defaults(execute=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Carry out the command."""
-    from ..results import output_folder
+    from ..results import check_output_folder
     from ..study import load_study
     from ..study.journal import Journal, fingerprint
     from ..study.scanning import DEFAULT_OF, prepare_scan, scan_study
@@ -75,23 +74,16 @@ def run(options: argparse.Namespace) -> int:
     stem = str(folder / f"scan_{_file_name(options.name)}")
     mark = fingerprint(study, sequence.lattice, "scan", options.name, list(of), options.rematch)
     journal = Journal(Path(f"{stem}.json"), mark)
-    with output_folder(folder):
-        pass  # it can be written: known before anything is tracked
-    try:
-        with progress_bar(options.quiet or options.json, "values") as progress:
-            with memory_in_words(study.path):
-                done = scan_study(
-                    study, sequence, found, values, of, options.rematch, journal, progress
-                )
-            progress("writing", 0, None)
-            _write(stem, done, journal)
-    except KeyboardInterrupt:
-        kept = len({entry["value"] for entry in journal.entries} & set(values))
-        raise KeyboardInterrupt(
-            f"{kept} of {len(values)} values kept in {journal.path}: the same command goes on"
-            if kept
-            else ""
-        ) from None
+    check_output_folder(folder)
+
+    def kept() -> str:
+        count = len({entry["value"] for entry in journal.entries} & set(values))
+        return f"{count} of {len(values)} values kept in {journal.path}" if count else ""
+
+    with tracking(study.path, options.quiet or options.json, "values", kept) as progress:
+        done = scan_study(study, sequence, found, values, of, options.rematch, journal, progress)
+        progress("writing", 0, None)
+        _write(stem, done, journal)
     if options.json:
         print(json.dumps(_to_dict(done), indent=1))
     elif not options.quiet:

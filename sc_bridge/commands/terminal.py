@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,39 @@ def add_printing_options(parser: argparse.ArgumentParser, json: str) -> None:
     """Add --quiet and --json."""
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     parser.add_argument("--json", action="store_true", help=json)
+
+
+def add_study(parser: argparse.ArgumentParser, writes: bool = True) -> None:
+    """Add the study, and --output where the command writes."""
+    parser.add_argument("study", type=Path, metavar="STUDY", help="a study file, study.toml")
+    if writes:
+        parser.add_argument(
+            "--output", type=Path, metavar="DIR", help="default: the study's, results/ beside it"
+        )
+
+
+@contextmanager
+def tracking(
+    path: Path, quiet: bool, what: str = "kicks", kept: Callable[[], str] | None = None
+) -> Iterator[Progress]:
+    """Show progress, and say in words what ends long work.
+
+    Parameters
+    ----------
+    path : Path
+        The study.
+    quiet : bool
+    what : str
+        What is counted.
+    kept : callable, optional
+        Says what an interruption leaves to go on from; "" if nothing.
+    """
+    try:
+        with progress_bar(quiet, what) as progress, memory_in_words(path):
+            yield progress
+    except KeyboardInterrupt:
+        said = kept() if kept is not None else ""
+        raise KeyboardInterrupt(f"{said}: the same command goes on" if said else "") from None
 
 
 def console() -> Console:

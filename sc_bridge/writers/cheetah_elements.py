@@ -118,13 +118,7 @@ _STRUCTURES = {"standing": "standing_wave", "travelling": "traveling_wave"}
 
 
 def _linac_cavity(fields: Fields) -> Said:
-    structure = fields.record.fields.get("structure", "standing")
-    fields.is_set("structure", structure)
-    for side in ("entry", "exit"):
-        if fields.record.fields.get(f"{side}_focusing", True):
-            fields.is_set(f"{side}_focusing", True)
-        else:
-            fields.lose(f"{side}_focusing")
+    structure = fields.take_structure()
     return "Cavity", {
         "length": _number(fields("length")),
         "voltage": _number(fields("voltage")),

@@ -63,6 +63,17 @@ class Fields:
             self._taken.add(field)
         return same
 
+    def take_structure(self) -> str:
+        """Return the structure of a linac cavity; faces that do not focus cannot be said."""
+        structure = self.record.fields.get("structure", "standing")
+        self.is_set("structure", structure)
+        for side in ("entry", "exit"):
+            if self.record.fields.get(f"{side}_focusing", True):
+                self.is_set(f"{side}_focusing", True)
+            else:
+                self.lose(f"{side}_focusing")
+        return structure
+
     def lose(self, field: str) -> None:
         """Count a field as left over, whatever its value: the format cannot say it."""
         self._lost[field] = None

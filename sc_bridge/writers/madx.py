@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from sc_bridge.errors import LatticeError
-from sc_bridge.expressions import Binary, Call, Expression, Negative, Number, Variable
+from sc_bridge.expressions import Binary, Call, Expression
 from sc_bridge.expressions.algebra import ZERO
 from sc_bridge.lattice import IMPLICIT_DRIFT, Lattice, Record, ReferenceFields
 from sc_bridge.readers.madx.attributes import TYPES
@@ -22,11 +22,14 @@ from sc_bridge.readers.options import Losses
 from .fields import Describer
 from .madx_elements import OUT, Attributes
 from .names import Names
+from .printer import Printer
 
 _WORDS = frozenset(
     {"line", "sequence", "endsequence", "macro", "if", "else", "elseif", "while", "call", "exec"}
     | {"return", "stop", "exit", "quit", "const", "real", "int", "shared"}
 )
+_OPERATORS = {"+": " + ", "-": " - ", "*": "*", "/": "/", "/0": "/", "**": "^"}
+_FUNCTIONS = {name: name for name in FUNCTIONS}
 # Variables and elements may have the same names; each kind has words that it cannot be called.
 _NOT_VARIABLES = _WORDS | CONSTANTS.keys() | FUNCTIONS.keys()
 _NOT_ELEMENTS = _WORDS | TYPES.keys() | COMMANDS.keys()
@@ -49,12 +52,13 @@ def write_madx(lattice: Lattice, losses: Losses | None = None) -> str:
     of_variables, of_elements = (
         Names(words, letters=".", fold=str.lower) for words in (_NOT_VARIABLES, _NOT_ELEMENTS)
     )
-    variables = {name: of_variables.give(name) for name in lattice.variables}
-    elements = {name: of_elements.give(name) for name in lattice.elements}
-    written = [*_variables(lattice, variables), ""]
+    variables = of_variables.give_all(lattice.variables)
+    elements = of_elements.give_all(lattice.elements)
+    printer = Printer("MAD-X", variables, _OPERATORS, _FUNCTIONS, _has)
+    written = [*_variables(lattice, printer), ""]
     if lattice.reference is not None:
         written += [_beam(lattice.reference), ""]
-    writer = _ElementWriter(lattice, variables, losses or Losses())
+    writer = _ElementWriter(lattice, printer, losses or Losses())
     for name, record in lattice.elements.items():
         if record.source_type != IMPLICIT_DRIFT:
             written.append(f"{elements[name]}: {writer.definition(record)};")
@@ -64,12 +68,17 @@ def write_madx(lattice: Lattice, losses: Losses | None = None) -> str:
     return "\n".join([*written, "endsequence;", f"use, sequence={sequence};", ""])
 
 
-def _variables(lattice: Lattice, names: Mapping[str, str]) -> Iterator[str]:
+def _has(tree: Binary | Call) -> bool:
+    """Whether MAD-X has it: its functions take one argument."""
+    return isinstance(tree, Binary) or len(tree.arguments) == 1
+
+
+def _variables(lattice: Lattice, printer: Printer) -> Iterator[str]:
     for name, value in lattice.variables.items():
         if name not in lattice.expressions:
-            yield f"{names[name]} = {value!r};"
+            yield f"{printer.names[name]} = {value!r};"
     for name, tree in lattice.expressions.items():
-        yield f"{names[name]} := {_text(tree, names, f'variable {name!r}')};"
+        yield f"{printer.names[name]} := {printer.text(tree, f'variable {name!r}')};"
 
 
 def _beam(reference: ReferenceFields) -> str:
@@ -100,9 +109,9 @@ def _places(lattice: Lattice, names: Mapping[str, str]) -> Iterator[str]:
 class _ElementWriter:
     """Definitions of elements."""
 
-    def __init__(self, lattice: Lattice, names: Mapping[str, str], losses: Losses) -> None:
-        self._describer = Describer(lattice, "MAD-X", losses)
-        self._names = names
+    def __init__(self, lattice: Lattice, printer: Printer, losses: Losses) -> None:
+        self._describer = Describer(lattice, printer.format, losses)
+        self._text = printer.text
 
     def definition(self, record: Record) -> str:
         """Return `quadrupole, l=1, k1:=kqf` for a record."""
@@ -116,31 +125,11 @@ class _ElementWriter:
                 yield f"{key}={value}"
             elif isinstance(value, list):
                 if any(tree != ZERO for tree in value):
-                    shown = ", ".join(_text(tree, self._names, place) for tree in value)
+                    shown = ", ".join(self._text(tree, place) for tree in value)
                     yield f"{key}{_sign(*value)}{{{shown}}}"
             elif value != ZERO:
-                yield f"{key}{_sign(value)}{_text(value, self._names, place)}"
+                yield f"{key}{_sign(value)}{self._text(value, place)}"
 
 
 def _sign(*trees: Expression) -> str:
     return ":=" if any(tree.variables() for tree in trees) else "="
-
-
-def _text(tree: Expression, names: Mapping[str, str], place: str) -> str:
-    """Text of a tree for MAD-X; brackets wherever MAD-X might read otherwise."""
-    match tree:
-        case Number(value):
-            return f"({value!r})" if value < 0 else repr(value)
-        case Variable(name):
-            return names[name]
-        case Negative(operand):
-            return f"(-{_text(operand, names, place)})"
-        case Binary(operator, left, right) if operator in _OPERATORS:
-            shown = (_text(side, names, place) for side in (left, right))
-            return f"({_OPERATORS[operator].join(shown)})"
-        case Call(function, (argument,)) if function in FUNCTIONS:
-            return f"{function}({_text(argument, names, place)})"
-    raise LatticeError(f"{place}: MAD-X has no expression like {str(tree)[:80]!r}")
-
-
-_OPERATORS = {"+": " + ", "-": " - ", "*": "*", "/": "/", "/0": "/", "**": "^"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 
 class Names:
@@ -25,6 +25,10 @@ class Names:
         self._taken = set(taken)
         self._other = re.compile(rf"[^\w{re.escape(letters)}]", re.ASCII)
         self._fold = fold
+
+    def give_all(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the names that are given, by those that were wanted."""
+        return {name: self.give(name) for name in names}
 
     def give(self, name: str) -> str:
         """Return the name, or the nearest one that is legal and free."""

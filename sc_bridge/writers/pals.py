@@ -17,9 +17,7 @@ from sc_bridge.expressions import (
     Binary,
     Call,
     Expression,
-    Negative,
     Number,
-    Variable,
     order_of_evaluation,
 )
 from sc_bridge.lattice import Lattice, ReferenceFields
@@ -30,6 +28,7 @@ from sc_bridge.species import SPECIES
 from .fields import Describer
 from .names import Names
 from .pals_elements import OUT
+from .printer import Printer
 from .yaml_text import flow
 
 _WRAPPED: dict[str, Any] = {
@@ -80,9 +79,9 @@ def write_pals_json(lattice: Lattice, losses: Losses | None = None) -> str:
 def pals_items(lattice: Lattice, losses: Losses) -> list[dict[str, Any]]:
     """Return the items of the facility, plain data."""
     variables = Names(CONSTANTS.keys() | FUNCTIONS.keys())
-    text = _Text(lattice, {name: variables.give(name) for name in lattice.variables})
+    text = _Text(lattice, variables.give_all(lattice.variables))
     free = Names(_WORDS, letters=".")
-    names = {name: free.give(name) for name in lattice.elements}
+    names = free.give_all(lattice.elements)
     items: list[dict[str, Any]] = []
     if lattice.variables:
         items.append({"variables": text.definitions()})
@@ -115,6 +114,7 @@ def _reference(lattice: Lattice, reference: ReferenceFields) -> dict[str, Any]:
     )
 
 
+_OPERATORS = {"+": " + ", "-": " - ", "*": " * ", "/": " / ", "/0": " / ", "**": " ^ "}
 # Our functions by the names of PALS
 _FUNCTIONS = {own: name for name, own in FUNCTIONS.items() if isinstance(own, str)}
 
@@ -125,6 +125,7 @@ class _Text:
     def __init__(self, lattice: Lattice, names: Mapping[str, str]) -> None:
         self._lattice = lattice
         self._names = names
+        self._printer = Printer("PALS", names, _OPERATORS, _FUNCTIONS, self._has)
 
     def definitions(self) -> dict[str, Any]:
         """Return every variable by its new name, each behind those that it depends on."""
@@ -144,29 +145,14 @@ class _Text:
             return [self.plain(entry, place) for entry in value]
         if isinstance(value, Number):
             return value.value
-        return self._of(value, place) if isinstance(value, Expression) else value or None
+        is_tree = isinstance(value, Expression)
+        return self._printer.text(value, place) if is_tree else value or None
 
-    def _of(self, tree: Expression, place: str) -> str:
-        match tree:
-            case Number(value):
-                return f"({value!r})" if value < 0 else repr(value)
-            case Variable(name):
-                return self._names[name]
-            case Negative(operand):
-                return f"(-{self._of(operand, place)})"
-            case Binary(operator, left, right) if self._is_known(operator, right):
-                shown = {"**": "^", "/0": "/"}.get(operator, operator)
-                return f"({self._of(left, place)} {shown} {self._of(right, place)})"
-            case Call(function, arguments) if function in _FUNCTIONS:
-                shown = ", ".join(self._of(argument, place) for argument in arguments)
-                return f"{_FUNCTIONS[function]}({shown})"
-        raise LatticeError(f"{place}: PALS has no expression like {str(tree)[:80]!r}")
-
-    def _is_known(self, operator: str, right: Expression) -> bool:
-        """Whether PALS has the operator; a quotient that is 0 by x/0 = 0 it has not."""
-        if operator != "/0":
-            return operator in ("+", "-", "*", "/", "**")
+    def _has(self, tree: Binary | Call) -> bool:
+        """Whether PALS has it: a quotient that is 0 by x/0 = 0 it has not."""
+        if isinstance(tree, Call) or tree.operator != "/0":
+            return True
         try:
-            return float(right.evaluate(self._lattice.variables)) != 0.0
+            return float(tree.right.evaluate(self._lattice.variables)) != 0.0
         except ExpressionError:
             return False

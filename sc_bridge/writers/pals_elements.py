@@ -150,13 +150,7 @@ _STRUCTURES = {"standing": "STANDING_WAVE", "travelling": "TRAVELING_WAVE"}
 def _linac_cavity(fields: Fields) -> Said:
     """Map LinacCavity: the energy of the reference grows by what the voltage gives it."""
     voltage, phase = fields("voltage"), fields("phase")
-    structure = fields.record.fields.get("structure", "standing")
-    fields.is_set("structure", structure)
-    for side in ("entry", "exit"):
-        if fields.record.fields.get(f"{side}_focusing", True):
-            fields.is_set(f"{side}_focusing", True)
-        else:
-            fields.lose(f"{side}_focusing")
+    structure = fields.take_structure()
     charge = abs(fields.reference.q0) if fields.reference else 1.0
     gain = multiply(multiply(voltage, charge), call("cos", phase))
     rf = _group(voltage=voltage, frequency=fields("frequency"), phase=multiply(phase, 1 / _TURN))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -140,16 +142,44 @@ def test_a_kill_between_any_two_files_leaves_nothing_that_looks_whole(folder):
 
 @pytest.fixture
 def full_disk(tmp_path):
-    """A file system of 64 KiB, where one may be mounted."""
+    """A file system of 64 KiB: mounted by root, or by anybody in a namespace of a child's own."""
     place = tmp_path / "small"
     place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], capture_output=True
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.decode().strip()}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    refused = _refused(mount)
+    if refused is None:
+        yield place
+        subprocess.run(["umount", str(place)], check=True)
+        return
+    # the child keeps it mounted until its input ends; we see it through the child's root
+    held = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec"]
+    script = f"{shlex.join(mount)}; echo mounted; read -r _"
+    if shutil.which(held[0]) is None:
+        pytest.skip(f"no tmpfs can be mounted here: {refused}; no unshare")
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([*held, script], text=True, **pipes) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        seen = Path(f"/proc/{child.pid}/root{place}")
+        if child.stdout.readline() != "mounted\n":
+            reason = child.stderr.read().strip()
+            pytest.skip(f"no tmpfs can be mounted here: {refused}; in a namespace: {reason}")
+        yield seen
+
+
+def _refused(command):
+    """Run a command; why it cannot be run or fails, None if it does not."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError as error:
+        return str(error)
+    return None if done.returncode == 0 else done.stderr.strip().partition("\n")[0]
+
+
+def test_a_small_disk_is_full_soon(full_disk):
+    with pytest.raises(OSError, match="No space left on device"):
+        (full_disk / "large").write_bytes(bytes(100_000))
+    (full_disk / "large").unlink()
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(folder, capsys, full_disk):
