@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +17,7 @@ from urllib.parse import quote
 from sc_bridge.elements import Bunch
 
 from .errors import StudyError
+from .files import is_one_of
 from .monitors import BunchRecord, MomentsRecord
 from .study import Outcome, Study
 from .tables import columns_of, unit_of, write_moments
@@ -197,10 +198,7 @@ def keep_inputs(study: Study, folder: Path) -> None:
     StudyError
         With the file's name.
     """
-    files = [study.path, *study.lattice_paths]
-    if study.model.bunch.file is not None:
-        files.append(study.path.parent / study.model.bunch.file)
-    for given in files:
+    for given in _inputs(study):
         for path in (given, given.resolve()):
             ours = path.name == RESULTS or _OURS.fullmatch(path.name)
             if ours and path.parent.resolve() == folder.resolve():
@@ -210,16 +208,27 @@ def keep_inputs(study: Study, folder: Path) -> None:
                 )
 
 
-def check_output_folder(folder: Path) -> None:
-    """Refuse a folder that cannot be written to, before long work begins.
+def _inputs(study: Study) -> list[Path]:
+    """Files that a study reads."""
+    bunch = study.model.bunch.file
+    return [study.path, *study.lattice_paths, *([study.path.parent / bunch] if bunch else [])]
+
+
+def check_targets(study: Study, targets: Iterable[Path]) -> None:
+    """Refuse files that cannot be written, or that the study reads, before long work begins.
 
     Raises
     ------
     StudyError
-        As `output_folder`.
+        With the file's name, or as `output_folder`.
     """
-    with output_folder(folder):
-        pass
+    for target in targets:
+        if is_one_of(target, _inputs(study)):
+            raise StudyError(
+                f"{study.path}: {target} would be read and written: choose another --output"
+            )
+        with output_folder(target.parent):
+            pass
 
 
 def _refusal(folder: Path, error: OSError) -> StudyError:

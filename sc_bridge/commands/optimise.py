@@ -51,7 +51,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Carry out the command."""
     from ..files import write_whole
-    from ..results import check_output_folder
+    from ..results import check_targets
     from ..study import load_study
     from ..study.building import read_study_lattice
     from ..study.journal import Journal, fingerprint
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
     study = load_study(options.study)
     folder = options.output or study.output_folder
-    check_output_folder(folder)
+    check_targets(study, (folder / "optimise.json", folder / "optimised.toml"))
     lattice = read_study_lattice(study)
     journal = Journal(folder / "optimise.json", fingerprint(study, lattice, "optimise"))
     screen = console()

@@ -60,7 +60,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carry out the command."""
-    from ..results import check_output_folder
+    from ..results import check_targets
     from ..study import load_study
     from ..study.journal import Journal, fingerprint
     from ..study.scanning import DEFAULT_OF, prepare_scan, scan_study
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     stem = str(folder / f"scan_{_file_name(options.name)}")
     mark = fingerprint(study, sequence.lattice, "scan", options.name, list(of), options.rematch)
     journal = Journal(Path(f"{stem}.json"), mark)
-    check_output_folder(folder)
+    check_targets(study, (Path(f"{stem}{suffix}") for suffix in (".csv", ".json", ".png")))
 
     def kept() -> str:
         count = len({entry["value"] for entry in journal.entries} & set(values))

@@ -219,6 +219,16 @@ def test_an_optimisation_that_means_nothing_is_one_line(capsys, optimisable, old
     assert names(optimisable.parent) == ["psb.json", "study.toml"]
 
 
+@pytest.mark.parametrize("command", [("scan", "kbrqf", "--values", "0.7"), ("optimise",)])
+def test_a_study_is_not_written_over(capsys, optimisable, command):
+    name = "optimised.toml" if command[0] == "optimise" else "scan_kbrqf.csv"
+    study = optimisable.rename(optimisable.parent / name)
+    options = (command[0], study, *command[1:], "--output", study.parent / ".")
+    message = refuses(capsys, *options)
+    assert f"{name} would be read and written: choose another --output" in message
+    assert names(study.parent) == sorted(["psb.json", name])
+
+
 def test_a_file_that_is_no_journal_is_refused(capsys, optimisable):
     folder = optimisable.parent / "results"
     folder.mkdir()
