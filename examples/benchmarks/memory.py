@@ -11,6 +11,7 @@ Every strategy and code has a process of its own, and so have the times and the 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -21,20 +22,28 @@ from typing import Any
 
 STRATEGIES = ("RecordAll", "StoreStates", "Checkpoint", "Reversible")
 DTYPES = ("float32", "float64")
-# particles, nodes along each axis, cells of four kicks
-SIZES = ((10_000, 16, 2), (50_000, 16, 2), (10_000, 32, 2), (10_000, 16, 5), (50_000, 32, 5))
+# particles, nodes along each axis, kicks
+SIZES = ((10_000, 16, 8), (50_000, 16, 8), (10_000, 32, 8), (10_000, 16, 20), (50_000, 32, 20))
 CHEETAH_SIZES = ((10_000, 16, 1), (50_000, 16, 1), (10_000, 32, 1), (50_000, 32, 1))
-TIMED = (100_000, 32, 5)
+TIMED = (100_000, 32, 20)
 LONG = (10_000, 16)
+FEW = 10  # kicks of the short run beside the long one
+REPEATED = 20  # short runs, so that no peak slips through between two looks
 INTENSITY = 1.2e11  # core tune depression 12 % on 16 nodes an axis, 15 % in closed form
 MASS = 938272089.43  # eV
 MOMENTUM = 571e6  # eV/c
-# glibc: a row of particles is mapped on its own, and goes back to the system when it is free, so
-# that resident memory is what is in use; two threads would wait for each other to get it
-RESIDENT = {"MALLOC_MMAP_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1"}
+# What glibc holds back of freed memory is no part of what is in use, or resident; Python's objects
+# count as all others do; two threads would wait for each other to get memory.
+EXACT = {
+    "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",
+    "MALLOC_MMAP_THRESHOLD_": "8192",
+    "MALLOC_ARENA_MAX": "1",
+    "PYTHONMALLOC": "malloc",
+    "OMP_NUM_THREADS": "1",
+}
 
 
-def channel(cells: int, n_particles: int, nodes: int, dtype: str) -> tuple[Any, Any]:
+def channel(kicks: int, n_particles: int, nodes: int, dtype: str) -> tuple[Any, Any]:
     """FODO channel with four kicks a cell and a matched round beam."""
     import torch
 
@@ -47,7 +56,7 @@ def channel(cells: int, n_particles: int, nodes: int, dtype: str) -> tuple[Any, 
         "d": Record("d", "Drift", {"length": 0.3}),
     }
     reference = ReferenceFields(mass0=MASS, q0=1.0, p0c=MOMENTUM)
-    names = ("qf", "d", "qd", "d") * cells
+    names = tuple(itertools.islice(itertools.cycle(("qf", "d", "qd", "d")), kicks))
     lattice = Lattice("channel", "xsuite-json", "", records, names, reference=reference)
     sequence = scb.KickedSequence(
         lattice,
@@ -94,8 +103,8 @@ def law_of(name: str, dtype: str) -> dict[str, float]:
 
     adjoint, real = strategy(name), getattr(torch, dtype)
     found, errors = [], []
-    for n_particles, nodes, cells in SIZES:
-        sequence, bunch = channel(cells, n_particles, nodes, dtype)
+    for n_particles, nodes, kicks in SIZES:
+        sequence, bunch = channel(kicks, n_particles, nodes, dtype)
         found.append(measure(sequence, bunch, adjoint))
         predictor = Predictor(sequence, Setting(real, sequence.reference))
         predicted = predictor.peak(adjoint, Size(n_particles, (nodes, nodes, nodes))).tensors
@@ -163,8 +172,8 @@ def times() -> dict[str, float]:
 
     import sc_bridge as scb
 
-    n_particles, nodes, cells = TIMED
-    sequence, bunch = channel(cells, n_particles, nodes, "float32")
+    n_particles, nodes, kicks = TIMED
+    sequence, bunch = channel(kicks, n_particles, nodes, "float32")
     start = bunch.replace(coordinates=bunch.coordinates.clone().requires_grad_())
     wanted = [start.coordinates, sequence["qf"].k1]
 
@@ -191,27 +200,31 @@ def times() -> dict[str, float]:
 
 
 def long_run(kicks: int) -> dict[str, float]:
-    """Rise of resident memory in forward and backward pass of Reversible, 10 kicks and many.
+    """Rise of memory in forward and backward pass of Reversible, in a few kicks and in many.
 
-    Besides what is in use it counts pages of the heap that small objects have touched: a share
-    that differs from process to process.
+    `..._in_use` is what malloc has handed out, Python's objects included; `..._resident` also
+    has pages that nobody uses, and is counted by Linux to a few hundred kilobytes.
     """
     import torch
 
     import sc_bridge as scb
     from sc_bridge.memory.footprint import ResidentRise
+    from sc_bridge.memory.malloc import MallocRise
 
-    rises: dict[str, float] = {}
-    lines = {"few": channel(3, *LONG, "float64"), "many": channel(kicks // 4, *LONG, "float64")}
+    lines = {"few": channel(FEW, *LONG, "float64"), "many": channel(kicks, *LONG, "float64")}
     with torch.no_grad():  # Green functions of the whole run
         scb.track(*lines["many"])
-    for name, (sequence, bunch) in [("warm up", lines["few"]), *lines.items()]:
-        with ResidentRise() as rise:
-            out = scb.track(sequence, bunch, adjoint=scb.Reversible())
-            torch.autograd.grad(out.sigma_x, [sequence["qf"].k1])
-        rises[name] = float(rise.count or 0)
-        del out
-    return {"few": rises["few"], "many": rises["many"]}
+    rises: dict[str, float] = {}
+    for name, times in (("warm up", 1), ("few", REPEATED), ("many", 1)):
+        sequence, bunch = lines.get(name, lines["few"])
+        with ResidentRise() as resident, MallocRise() as in_use:
+            for _ in range(times):
+                out = scb.track(sequence, bunch, adjoint=scb.Reversible())
+                torch.autograd.grad(out.sigma_x, [sequence["qf"].k1])
+                del out
+        rises[f"{name}_in_use"] = float(in_use.count or 0)
+        rises[f"{name}_resident"] = float(resident.count or 0)
+    return rises
 
 
 def _coefficients(law: Any) -> dict[str, float]:
@@ -277,20 +290,25 @@ def main() -> None:
         flush=True,
     )
     seconds = in_a_process("times")
-    rises = in_a_process("long", str(options.kicks), **RESIDENT)
+    rises = in_a_process("long", str(options.kicks), **EXACT)
     results = {
         "prediction_max_error": max(
             law["prediction_error"] for by_dtype in laws.values() for law in by_dtype.values()
         ),
-        "reversible_peak_10000_over_10": rises["many"] / rises["few"],
+        "reversible_peak_10000_over_10": rises["many_in_use"] / rises["few_in_use"],
+        "reversible_resident_10000_over_10": rises["many_resident"] / rises["few_resident"],
         "reversible_over_store_time": seconds["Reversible"] / seconds["StoreStates"],
         "store_over_forward_time": seconds["StoreStates"] / seconds["forward"],
     }
+    for name, kicks in (("few", FEW), ("many", options.kicks)):
+        in_use, resident = (1e-6 * rises[f"{name}_{kind}"] for kind in ("in_use", "resident"))
+        print(f"Reversible, {kicks} kicks: {in_use:.3f} MB in use, {resident:.3f} MB resident")
     for key, value in results.items():
-        print(f"{key:30s} {value:8.4f}")
+        print(f"{key:33s} {value:8.4f}")
     if options.json:
         document = {"coefficients": {**laws, "Cheetah": {"float32": theirs}}, **results}
-        print(json.dumps({**document, "seconds": seconds, "kicks": options.kicks}))
+        document |= {"seconds": seconds, "rises": rises, "kicks": options.kicks}
+        print(json.dumps(document))
 
 
 if __name__ == "__main__":

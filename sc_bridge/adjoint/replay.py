@@ -130,7 +130,7 @@ class Taped(ABC):
         conditions = Conditions.of(course.sequence, bunch.alive)
         task = _Task(self, course, bunch.alive, observer, tuple(named), conditions)
         coordinates, p0c, *seen = _Run.apply(task, *inputs)
-        end, losses = task.result[0]
+        end, losses = task.result.pop()  # or the graph would hold its own outcome, and never go
         out = end.replace(
             coordinates=coordinates, weight=bunch.weight, reference=reference.replace(p0c=p0c)
         )

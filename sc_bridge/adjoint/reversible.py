@@ -49,7 +49,7 @@ class Reversible(Taped):
         and at every anchor; 1e-8 in float64 and 1e-4 in float32 by default.
 
     Cost: 6 coordinates a particle for the start, the end and each anchor, however many kicks
-    (and 8 bytes a kick); one more solve a kick.
+    (and 4 bytes a kick); one more solve a kick.
     Validity: first derivatives; every map invertible; motion regular between anchors.
 
     Raises
@@ -99,23 +99,21 @@ def kept_stages(n_stages: int, anchors: int) -> set[int]:
 class CellSizes:
     """Cell sizes of the kick of every stage; None where there is none.
 
-    They sit on a ladder: there are few different ones, each of which is kept once.
+    They sit on a ladder: along each axis there are few different ones, each of which is kept once.
     """
 
     def __init__(self, batch: torch.Size) -> None:
         self._batch = batch
-        self._of_stages: Repeated[Tensor | None] = Repeated()
+        self._along: tuple[Repeated[Tensor | None], ...] = (Repeated(), Repeated(), Repeated())
 
     def add(self, field: Field | None) -> None:
-        if field is None:
-            self._of_stages.append(None, None)
-            return
-        size = field.grid.cell_size
-        key = tuple(size.flatten().tolist())
-        self._of_stages.append(key, size.reshape(*self._batch, 3))
+        sizes = (None,) * 3 if field is None else field.grid.cell_size.reshape(-1, 3).unbind(-1)
+        for along, size in zip(self._along, sizes, strict=True):
+            along.append(None if size is None else tuple(size.tolist()), size)
 
     def __getitem__(self, index: int) -> Tensor | None:
-        return self._of_stages[index]
+        sizes = [size for along in self._along if (size := along[index]) is not None]
+        return torch.stack(sizes, dim=-1).reshape(*self._batch, 3) if sizes else None
 
 
 @dataclass

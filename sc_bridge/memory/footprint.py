@@ -94,7 +94,7 @@ def settled_resident() -> int:
 
     Where the kernel does not tell, the largest so far.
     """
-    _give_back_free_memory()
+    give_back_free_memory()
     try:
         return _status("VmRSS")
     except OSError:
@@ -129,7 +129,7 @@ class ResidentRise:
         self._before: int | None = None
 
     def __enter__(self) -> ResidentRise:
-        _give_back_free_memory()
+        give_back_free_memory()
         try:
             _RESET.write_text("5", encoding="ascii")
             self._before = _status("VmRSS")
@@ -162,7 +162,7 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _give_back_free_memory() -> None:
+def give_back_free_memory() -> None:
     gc.collect()
     buffers.release()
     if sys.platform == "linux":
