@@ -21,6 +21,7 @@ from sc_bridge.elements import buffers
 
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
+_BEGUN = 10  # length of a tuple whose length CPython does not know yet
 
 
 class SavedBytes:
@@ -163,6 +164,7 @@ def uncollected() -> Iterator[None]:
 
 
 def give_back_free_memory() -> None:
+    """Free what nobody holds, and bring what CPython keeps for later to where a run brings it."""
     gc.collect()
     buffers.release()
     if sys.platform == "linux":
@@ -176,7 +178,8 @@ def _fill_free_lists() -> None:
     """Let CPython keep all the freed tuples that it ever keeps, 2000 of each length up to 20.
 
     A collection of garbage empties these lists, and a long run fills them again little by
-    little: megabytes that belong to the interpreter, however many kicks there are.
+    little: megabytes that belong to the interpreter, however many kicks there are. Only those of
+    10 stay few: every tuple of a generator begins as one of them, and is then shortened.
     """
-    held = [tuple(range(length)) for length in range(1, 21) for _ in range(2000)]
+    held = [tuple(range(n)) for n in range(1, 21) if n != _BEGUN for _ in range(2000)]
     del held
