@@ -92,20 +92,20 @@ class _Kick(torch.autograd.Function):
         converted, field = coordinates.to(dtype), potential
         if field is None:
             field = backend.field(converted, weight.to(dtype), gamma0, grid)
-        ctx.save_for_backward(coordinates, weight, gamma0, factor, field)
-        ctx.grid = grid
+        # autograd notices a change in place of what it keeps
+        ctx.save_for_backward(coordinates, weight, gamma0, factor, grid.alive, field)
+        ctx.grid = grid._replace(alive=None)
         return backend.kick(converted, field, gamma0, factor, grid).to(coordinates.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore
-        coordinates, weight, *inputs, potential = ctx.saved_tensors
-        dtype = potential.dtype
+        coordinates, weight, *inputs, alive, potential = ctx.saved_tensors
+        dtype, grid = potential.dtype, ctx.grid._replace(alive=alive)
         if torch.is_grad_enabled():
             inputs = [coordinates, weight, *inputs]
-            return *_differentiable_adjoint(inputs, gradient, ctx.grid, dtype), None, None, None
+            return *_differentiable_adjoint(inputs, gradient, grid, dtype), None, None, None
         _, wants_weight, wants_gamma0, wants_factor, *_ = ctx.needs_input_grad
         inputs = [coordinates.to(dtype), weight.to(dtype), *inputs]
-        grid: Grid = ctx.grid
         arguments: Any = (*inputs, potential, gradient.to(dtype), *grid[1:6], wants_weight)
         result, weights, totals = _adjoint(*arguments)
         weights = weights.to(weight.dtype) if wants_weight else None

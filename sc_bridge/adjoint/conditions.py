@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from torch import Tensor, nn
 
@@ -69,6 +69,31 @@ class _Fields:
         return f"{', '.join(sorted(names))} of {label}"
 
 
+def refuse_changed(what: str) -> NoReturn:
+    """Refuse a backward pass through what is not there any more."""
+    raise ScBridgeError(
+        f"track: {what} was changed between the forward and the backward pass: "
+        "call backward first, then change it and track again"
+    )
+
+
+@dataclass(frozen=True)
+class Living:
+    """The mask of living particles that a run was given."""
+
+    alive: Tensor
+    version: int
+
+    @classmethod
+    def of(cls, alive: Tensor) -> Living:
+        return cls(alive, _version(alive))
+
+    def check(self, *_: object) -> None:
+        """Refuse a backward pass if the mask was changed in place."""
+        if _version(self.alive) != self.version:
+            refuse_changed("alive of the incoming bunch")
+
+
 @dataclass(frozen=True)
 class Conditions:
     """Fields, knobs, settings of space charge and living particles of one run.
@@ -78,14 +103,13 @@ class Conditions:
 
     sequence: KickedSequence
     fields: tuple[_Fields, ...]
-    alive: Tensor
-    alive_version: int
+    living: Living
     settings: dict[str, Any]
 
     @classmethod
     def of(cls, sequence: KickedSequence, alive: Tensor) -> Conditions:
         fields = tuple(_Fields.of(m) for m in sequence.modules() if m._parameters)
-        return cls(sequence, fields, alive, alive._version, _settings(sequence))
+        return cls(sequence, fields, Living.of(alive), _settings(sequence))
 
     def check(self) -> None:
         """Refuse a backward pass through what is not there any more.
@@ -96,13 +120,9 @@ class Conditions:
             If a field, a knob or the mask of living particles was changed in place.
         """
         changed = next((what for fields in self.fields if (what := fields.changed())), None)
-        if changed is None and self.alive._version != self.alive_version:
-            changed = "alive of the incoming bunch"
         if changed is not None:
-            raise ScBridgeError(
-                f"track: {changed} was changed between the forward and the backward pass: "
-                "call backward first, then change it and track again"
-            )
+            refuse_changed(changed)
+        self.living.check()
 
     @contextmanager
     def restored(self) -> Iterator[None]:
@@ -131,6 +151,11 @@ def _put(places: list[tuple[dict[str, Any], str, Any]]) -> None:
 
 def _versions(parameters: dict[str, Any]) -> list[int | None]:
     return [None if p is None else p._version for p in parameters.values()]
+
+
+def _version(tensor: Tensor) -> int:
+    """Count of the changes in place; nothing tells of those of an inference tensor."""
+    return -1 if tensor.is_inference() else tensor._version
 
 
 def _settings(sequence: KickedSequence) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import torch
 import sc_bridge as scb
 from cases import ADJOINT_CASES
 from channels import fodo_channel
+from sc_bridge.elements.space_charge import SpaceChargeKick
 from sc_bridge.lattice import Lattice, Record, ReferenceFields
 
 AGREEMENT = 1e-10  # the same operations in another order
@@ -59,6 +60,49 @@ def test_a_change_in_place_before_the_backward_pass_is_refused(adjoint, change, 
     with pytest.raises(scb.ScBridgeError, match=f"{name} was changed between the forward"):
         out.sigma_x.backward()
     assert parameter.grad is None
+
+
+@pytest.mark.parametrize("adjoint", [*ADJOINT_CASES.values(), scb.RecordAll()], ids=str)
+@pytest.mark.parametrize("watched", [False, True], ids=["bunch", "monitor"])
+def test_living_particles_changed_in_place_are_refused_by_every_strategy(adjoint, watched):
+    """Whether all were alive before or not, and also where the result is made of coordinates."""
+    sequence, bunch = fodo_channel(1, nodes=8)
+    sequence["qf"].k1.requires_grad_()
+    for lost in (0, 3):
+        alive = torch.ones(500, dtype=torch.bool)
+        alive[:lost] = False
+        start = bunch.replace(alive=alive)
+        monitors = {"screen": scb.BunchMonitor(at="qd")}
+        out = scb.track(sequence, start, adjoint=adjoint, monitors=monitors)
+        seen = out["screen"][0].coordinates if watched else out.bunch.coordinates
+        lose_particles(sequence, start)
+        with pytest.raises(scb.ScBridgeError, match=r"alive of the incoming bunch was changed"):
+            seen.square().sum().backward()
+
+
+def test_a_kick_alone_notices_that_living_particles_were_changed():
+    _, bunch = fodo_channel(1, nodes=8)
+    alive = torch.ones(500, dtype=torch.bool)
+    alive[0] = False
+    start = bunch.replace(alive=alive, coordinates=bunch.coordinates.clone().requires_grad_())
+    kick = SpaceChargeKick(length=0.1, grid=(8, 8, 8))
+    out = kick.track(start)
+    alive[1] = False
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        out.px.sum().backward()
+
+
+def test_a_line_that_gives_back_its_bunch_leaves_the_tensors_of_the_caller_alone():
+    record = {"m": Record("m", "Marker", {})}
+    reference = ReferenceFields(mass0=938272089.43, q0=1.0, p0c=571e6)
+    lattice = Lattice("line", "xsuite-json", "", record, ("m",), reference=reference)
+    bunch = fodo_channel(1)[1]
+    factor = torch.ones((), dtype=torch.float64, requires_grad=True)
+    start = bunch.replace(coordinates=factor * bunch.coordinates)
+    scb.track(scb.KickedSequence(lattice), start, adjoint=scb.RecordAll())
+    lose_particles(None, start)
+    start.coordinates.sum().backward()
+    assert factor.grad is not None
 
 
 @FEW
