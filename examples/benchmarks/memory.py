@@ -28,7 +28,8 @@ CHEETAH_SIZES = ((10_000, 16, 1), (50_000, 16, 1), (10_000, 32, 1), (50_000, 32,
 TIMED = (100_000, 32, 20)
 LONG = (10_000, 16)
 FEW = 10  # kicks of the short run beside the long one
-REPEATED = 20  # short runs, so that no peak slips through between two looks
+REPEATED = 20  # short runs, so that no peak slips through between two looks at memory
+OFTEN, SELDOM = 2e-4, 1e-2  # s between two looks, in the short runs and in the long one
 INTENSITY = 1.2e11  # core tune depression 12 % on 16 nodes an axis, 15 % in closed form
 MASS = 938272089.43  # eV
 MOMENTUM = 571e6  # eV/c
@@ -36,7 +37,7 @@ MOMENTUM = 571e6  # eV/c
 # count as all others do; two threads would wait for each other to get memory.
 EXACT = {
     "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",
-    "MALLOC_MMAP_THRESHOLD_": "8192",
+    "MALLOC_MMAP_THRESHOLD_": "65536",
     "MALLOC_ARENA_MAX": "1",
     "PYTHONMALLOC": "malloc",
     "OMP_NUM_THREADS": "1",
@@ -215,10 +216,14 @@ def long_run(kicks: int) -> dict[str, float]:
     with torch.no_grad():  # Green functions of the whole run
         scb.track(*lines["many"])
     rises: dict[str, float] = {}
-    for name, times in (("warm up", 1), ("few", REPEATED), ("many", 1)):
+    for name, repeats, period in (
+        ("warm up", 1, OFTEN),
+        ("few", REPEATED, OFTEN),
+        ("many", 1, SELDOM),
+    ):
         sequence, bunch = lines.get(name, lines["few"])
-        with ResidentRise() as resident, MallocRise() as in_use:
-            for _ in range(times):
+        with ResidentRise() as resident, MallocRise(period) as in_use:
+            for _ in range(repeats):
                 out = scb.track(sequence, bunch, adjoint=scb.Reversible())
                 torch.autograd.grad(out.sigma_x, [sequence["qf"].k1])
                 del out

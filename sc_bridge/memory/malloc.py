@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from .footprint import give_back_free_memory
 
-_PERIOD = 2e-4  # s between looks; a kick of a small bunch takes some milliseconds
+_SHORTEST = 2e-4  # s; a kick of a small bunch takes some milliseconds
 
 
 class _Info(ctypes.Structure):
@@ -47,23 +47,29 @@ def _look() -> Callable[[], int] | None:
 class MallocRise:
     """Context that measures by how much the bytes in use by malloc rise within it at the most.
 
-    glibc from 2.33; `count` is None elsewhere. A thread looks some thousand times a second: what
-    is there for a shorter time may be missed, so repeat a run of few kicks within. Set
-    GLIBC_TUNABLES=glibc.malloc.tcache_count=0 in the environment of the process, or the free
-    memory that glibc keeps at hand for every thread (200 kB at most) counts as in use.
+    Parameters
+    ----------
+    period : float, s
+        Between the looks that a thread takes. What is there for a shorter time may be missed:
+        repeat a run of few kicks within.
 
-    Cost: the run may take twice as long.
+    glibc from 2.33; `count` is None elsewhere. Set GLIBC_TUNABLES=glibc.malloc.tcache_count=0
+    in the environment of the process, or the free memory that glibc keeps at hand for every
+    thread (200 kB at most) counts as in use.
+
+    Cost: some 0.5 ms a look.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, period: float = _SHORTEST) -> None:
         self.count: int | None = None
+        self._period = period
         self._watch: _Watch | None = None
 
     def __enter__(self) -> MallocRise:
         in_use = _look()
         if in_use is not None:
             give_back_free_memory()
-            self._watch = _Watch(in_use)
+            self._watch = _Watch(in_use, self._period)
             self._watch.start()
         return self
 
@@ -75,16 +81,16 @@ class MallocRise:
 class _Watch(threading.Thread):
     """Thread that looks at a number again and again, and keeps by how much it rose at the most."""
 
-    def __init__(self, look: Callable[[], int]) -> None:
+    def __init__(self, look: Callable[[], int], period: float) -> None:
         super().__init__(daemon=True)
-        self._look = look
+        self._look, self._period = look, period
         self._over = threading.Event()
         self._interval = sys.getswitchinterval()
-        sys.setswitchinterval(_PERIOD)  # or it would wait 5 ms for its turn
+        sys.setswitchinterval(_SHORTEST)  # or it would wait 5 ms for its turn
         self._before = self._highest = look()
 
     def run(self) -> None:
-        while not self._over.wait(_PERIOD):
+        while not self._over.wait(self._period):
             self._highest = max(self._highest, self._look())
 
     def finish(self) -> int:
