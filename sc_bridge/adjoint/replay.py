@@ -29,6 +29,7 @@ from sc_bridge.elements.space_charge import Field
 from ..course import Course, Observer
 from ..errors import ScBridgeError
 from ..stages import Losses
+from .batch import with_its_batch
 from .conditions import Conditions
 from .protocol import Outcome
 from .record import RecordAll
@@ -116,6 +117,7 @@ class Taped(ABC):
 
     def _run(self, course: Course, bunch: Bunch, observer: Observer | None) -> Outcome:
         named = {name: p for name, p in course.sequence.named_parameters() if p.requires_grad}
+        bunch = with_its_batch(bunch, course.sequence)
         reference = bunch.reference
         inputs = (
             bunch.coordinates,
