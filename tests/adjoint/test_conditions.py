@@ -53,7 +53,7 @@ CHANGES = {
 @FEW
 @pytest.mark.parametrize(("change", "name"), CHANGES.values(), ids=CHANGES)
 def test_a_change_in_place_before_the_backward_pass_is_refused(adjoint, change, name):
-    sequence, bunch = fodo_channel(2, nodes=8)
+    sequence, bunch = fodo_channel(1, nodes=8)
     parameter = sequence["qf"].k1.requires_grad_()
     out = scb.track(sequence, bunch, adjoint=adjoint)
     change(sequence, bunch)
@@ -135,7 +135,7 @@ def test_a_batch_given_to_a_knob_before_the_backward_pass_is_refused(adjoint, tm
 
 @STRATEGIES
 def test_grids_frozen_before_the_backward_pass_do_not_enter_it(adjoint):
-    sequence, bunch = fodo_channel(2, nodes=8)
+    sequence, bunch = fodo_channel(1, nodes=8)
     parameter = sequence["qf"].k1.requires_grad_()
     expected = slope(scb.track(sequence, bunch, adjoint=adjoint), parameter)
     out = scb.track(sequence, bunch, adjoint=adjoint)
@@ -148,7 +148,7 @@ def test_grids_frozen_before_the_backward_pass_do_not_enter_it(adjoint):
 @STRATEGIES
 def test_exchanged_fields_are_those_of_the_forward_pass_in_every_strategy(adjoint):
     """One that asks for a gradient and one that does not, exchanged for one call."""
-    sequence, bunch = fodo_channel(2, nodes=8)
+    sequence, bunch = fodo_channel(1, nodes=8)
     names = {id(p): name for name, p in sequence.named_parameters()}
     value = torch.tensor(4.5, dtype=torch.float64, requires_grad=True)
     exchanged = {
@@ -176,7 +176,7 @@ def test_exchanged_fields_are_those_of_the_forward_pass_in_every_strategy(adjoin
 
 @STRATEGIES
 def test_two_graphs_of_one_sequence_keep_their_own_bunches(adjoint):
-    sequence, bunch = fodo_channel(2, nodes=8)
+    sequence, bunch = fodo_channel(1, nodes=8)
     other = bunch.replace(coordinates=0.5 * bunch.coordinates)
     parameter = sequence["qf"].k1.requires_grad_()
     alone = [slope(scb.track(sequence, b, adjoint=adjoint), parameter) for b in (bunch, other)]
