@@ -17,7 +17,11 @@ from urllib.parse import quote
 from sc_bridge.elements import Bunch
 
 from .errors import StudyError
+<<<<<<< HEAD
 from .files import is_one_of
+=======
+from .files import alone_in
+>>>>>>> 3ebd94b (Results: runs that end at a time in one folder take turns; the repr of a plan is one line)
 from .monitors import BunchRecord, MomentsRecord
 from .study import Outcome, Study
 from .tables import columns_of, unit_of, write_moments
@@ -113,12 +117,13 @@ class Output:
     def _publish(self, names: tuple[str, ...]) -> None:
         """Put the files in place; without `results.json` a folder holds no whole run."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        before = self._files_before()
-        (self.folder / RESULTS).unlink(missing_ok=True)
-        for name in before - set(names):
-            (self.folder / name).unlink(missing_ok=True)
-        for name in names:
-            os.replace(self._working / name, self.folder / name)
+        with alone_in(self.folder):  # or the files would be of several runs
+            before = self._files_before()
+            (self.folder / RESULTS).unlink(missing_ok=True)
+            for name in before - set(names):
+                (self.folder / name).unlink(missing_ok=True)
+            for name in names:
+                os.replace(self._working / name, self.folder / name)
 
     def _files_before(self) -> set[str]:
         """Files of an earlier run in this folder, as its own `results.json` lists them."""

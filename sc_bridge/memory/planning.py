@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NoReturn
 
@@ -77,7 +77,7 @@ class Plan:
     n_kicks: int
     dtype: torch.dtype
     budget: float | None
-    choices: tuple[Choice, ...]
+    choices: tuple[Choice, ...] = field(repr=False)
 
     def __str__(self) -> str:
         rows = [("strategy", "dtype", "tensors", "with work space", "extra work", "")]
