@@ -17,11 +17,7 @@ from urllib.parse import quote
 from sc_bridge.elements import Bunch
 
 from .errors import StudyError
-<<<<<<< HEAD
-from .files import is_one_of
-=======
-from .files import alone_in
->>>>>>> 3ebd94b (Results: runs that end at a time in one folder take turns; the repr of a plan is one line)
+from .files import alone_in, is_one_of
 from .monitors import BunchRecord, MomentsRecord
 from .study import Outcome, Study
 from .tables import columns_of, unit_of, write_moments
