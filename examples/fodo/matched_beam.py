@@ -214,8 +214,9 @@ def draw(case: Case, path: Path) -> None:
 
     figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
     for theory, tracked, name in zip(case.curve[1:], case.tracked, "xy", strict=True):
-        (line,) = axes.plot(case.curve[0], theory * 1e3, lw=1)
-        axes.plot(case.s, tracked * 1e3, ".", color=line.get_color(), label=f"2 sigma_{name}")
+        label = f"2 sigma_{name}"
+        (line,) = axes.plot(case.curve[0], theory * 1e3, lw=1, label=f"{label}, theory")
+        axes.plot(case.s, tracked * 1e3, ".", color=line.get_color(), label=f"{label}, tracked")
     axes.set(xlabel="s [m]", ylabel="envelope [mm]", title="KV beam: envelope equations and mesh")
     figure.legend(loc="outside right upper")
     figure.savefig(path, dpi=150)

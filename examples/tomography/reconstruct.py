@@ -39,6 +39,12 @@ VOLTAGES = (0.0, 2.0)  # deflection, MV
 LINES = ("straight", "bent")
 # Scales of the network's output, about what an operator would guess: m, 1.
 SCALES = (4e-4, 1e-4, 3e-4, 1e-4, 5e-4, 5e-3)
+DARK = 1e-3  # of a picture's maximum, below which nothing is told apart
+AT_ONCE = 20_000  # particles whose spots are in memory together
+LABELS = {
+    **{"x": "x [mm]", "y": "y [mm]", "zeta": "zeta [mm]"},
+    **{"px": "px [1e-3]", "py": "py [1e-3]", "pzeta": "pzeta [1e-3]"},
+}
 QUANTITIES = ("nemitt_x", "nemitt_y", "sigma_x", "sigma_y", "sigma_zeta", "sigma_delta")
 
 
@@ -66,7 +72,7 @@ def true_bunch(reference: scb.Reference, n: int) -> scb.Bunch:
 class Diagnostics:
     """The two lines, each with all its settings as a batch, and their screens."""
 
-    def __init__(self, nodes: int = 16, pixels: int = 40) -> None:
+    def __init__(self, nodes: int = 16, pixels: int = 48) -> None:
         settings = torch.tensor([(k, v) for v in VOLTAGES for k in STRENGTHS], dtype=torch.float64)
         self.sequences = {name: self._line(name, nodes) for name in LINES}
         for sequence in self.sequences.values():
@@ -94,14 +100,15 @@ class Diagnostics:
         if not self.ranges:  # the first bunch chooses what the screens show
             for name, out in outs.items():
                 extent = torch.stack([out.sigma_x, out.sigma_y], dim=-1).detach()
-                self.ranges[name] = 3.5 * extent
+                self.ranges[name] = 4.5 * extent
         return {name: self._picture(out, self.ranges[name]) for name, out in outs.items()}
 
     def _picture(self, out: scb.Bunch, half: Tensor) -> Tensor:
         """Kernel density of x and y: Gaussian spots of one pixel."""
-        x = self._spots(out.x, half[:, 0])  # (settings, pixels, n_particles)
-        y = self._spots(out.y, half[:, 1])
-        return x @ y.transpose(-1, -2) / out.n_particles
+        parts = zip(out.x.split(AT_ONCE, dim=-1), out.y.split(AT_ONCE, dim=-1), strict=True)
+        # (settings, pixels, n_particles) each
+        spots = ((self._spots(x, half[:, 0]), self._spots(y, half[:, 1])) for x, y in parts)
+        return torch.stack([x @ y.transpose(-1, -2) for x, y in spots]).sum(0) / out.n_particles
 
     def _spots(self, position: Tensor, half: Tensor) -> Tensor:
         pixel = torch.linspace(-1.0, 1.0, self.pixels, dtype=position.dtype)
@@ -110,70 +117,101 @@ class Diagnostics:
         return torch.exp(-0.5 * (distance / width) ** 2) / math.sqrt(math.tau)
 
 
+def misfit(shown: dict[str, Tensor], measured: dict[str, Tensor]) -> Tensor:
+    """Mean square difference of the square roots of pictures, each relative to its maximum.
+
+    Counts of particles vary by their square root, so that the roots vary alike everywhere: the
+    tails, which carry much of an emittance, weigh as much as they are known.
+    """
+    total = torch.zeros(())
+    for name, picture in measured.items():
+        top = picture.amax((-1, -2), keepdim=True)
+        roots = [torch.sqrt(seen / top + DARK) for seen in (shown[name], picture)]
+        total = total + (roots[0] - roots[1]).square().mean()
+    return total
+
+
+def difference(shown: dict[str, Tensor], measured: dict[str, Tensor]) -> float:
+    """Mean over the lines of sum |shown - measured| / sum measured."""
+    parts = [(shown[k] - measured[k]).abs().sum() / measured[k].sum() for k in measured]
+    return torch.stack(parts).mean().item()
+
+
 # ---- the network ------------------------------------------------------------------------------
 
 
 class Generator(nn.Module):
-    """Normal noise (n, 6) to coordinates of a bunch (6, n)."""
+    """Normal noise (n, 6) to coordinates of a bunch (6, n): a linear map plus a network."""
 
     def __init__(self, width: int = 48) -> None:
         super().__init__()
+        self.linear = nn.Linear(6, 6)
+        last = nn.Linear(width, 6)
         self.layers = nn.Sequential(
-            nn.Linear(6, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 6)
-        ).double()
-        self.register_buffer("scales", torch.tensor(SCALES, dtype=torch.float64))
+            nn.Linear(6, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), last
+        )
+        with torch.no_grad():  # a Gaussian bunch to begin with, and little beside it
+            self.linear.weight.copy_(torch.eye(6))
+            self.linear.bias.zero_()
+            last.weight.mul_(0.3)
+        self.register_buffer("scales", torch.tensor(SCALES))
 
     def forward(self, noise: Tensor) -> Tensor:
-        return (self.layers(noise) * self.scales).T
+        return ((self.linear(noise) + self.layers(noise)) * self.scales).T
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """True and reconstructed bunch, and the loss of each step."""
+    """True and reconstructed bunch, and the difference of the pictures at each step."""
 
     truth: scb.Bunch
     bunch: scb.Bunch
-    losses: list[float]
+    differences: list[float]
     pictures: dict[str, tuple[Tensor, Tensor]]  # measured and reconstructed, per line
+    ranges: dict[str, Tensor]  # what the screens show
     seconds: float
 
 
 def reconstruct(
-    steps: int = 300, n_particles: int = 2_000, n_true: int = 20_000, nodes: int = 16
+    steps: int = 200, n_particles: int = 2_000, n_true: int = 100_000, nodes: int = 16
 ) -> Reconstruction:
-    """Train a generator on the pictures of the true bunch."""
+    """Train a generator on the pictures of the true bunch, in float32."""
     begin = time.perf_counter()
     line = Diagnostics(nodes)
     truth = true_bunch(line.reference, n_true)
     with torch.no_grad():
-        measured = line.look(truth)
+        measured = line.look(truth.to(torch.float32))
     torch.manual_seed(3)
     model = Generator()
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=5e-4)
-    weight = CHARGE / scipy.constants.e / n_particles
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=2e-4)
     noise = torch.quasirandom.SobolEngine(6, scramble=True, seed=5)
-    losses = []
+    differences = []
 
     def bunch_of(n: int) -> scb.Bunch:
         even = noise.draw(n, dtype=torch.float64).clamp(1e-9, 1 - 1e-9)
         normal = math.sqrt(2.0) * torch.erfinv(2.0 * even - 1.0)
-        return scb.Bunch(model(normal), line.reference, weight * n_particles / n)
+        return scb.Bunch(model(normal.float()), line.reference, CHARGE / scipy.constants.e / n)
 
     for _ in range(steps):
         shown = line.look(bunch_of(n_particles))
-        loss = torch.stack([(shown[k] - measured[k]).abs().mean() for k in LINES]).sum()
-        loss = loss / torch.stack([measured[k].mean() for k in LINES]).sum()
+        loss = misfit(shown, measured)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
-        losses.append(loss.item())
+        differences.append(difference(shown, measured))
     with torch.no_grad():
-        found = bunch_of(n_true)
+        found = bunch_of(max(n_particles, n_true // 5))
         shown = line.look(found)
-    pictures = {name: (measured[name], shown[name]) for name in LINES}
-    return Reconstruction(truth, found, losses, pictures, time.perf_counter() - begin)
+    return Reconstruction(
+        truth,
+        found.to(torch.float64),
+        differences,
+        {name: (measured[name], shown[name]) for name in LINES},
+        line.ranges,
+        time.perf_counter() - begin,
+    )
 
 
 # ---- output -----------------------------------------------------------------------------------
@@ -189,8 +227,8 @@ def report(found: Reconstruction) -> str:
         true, got = (correlation(b, first, second) for b in (found.truth, found.bunch))
         lines.append(f"{f'r({first}, {second})':14}{true:12.3f}{got:12.3f}")
     lines.append(
-        f"difference of the pictures: {found.losses[0]:.1%} before, {found.losses[-1]:.1%} behind "
-        f"{len(found.losses)} steps, {found.seconds:.0f} s"
+        f"difference of the pictures: {found.differences[0]:.1%} before, "
+        f"{found.differences[-1]:.1%} behind {len(found.differences)} steps, {found.seconds:.0f} s"
     )
     return "\n".join(lines)
 
@@ -206,23 +244,27 @@ def draw(found: Reconstruction, path: Path) -> None:
 
     pairs = (("x", "px"), ("y", "py"), ("zeta", "pzeta"), ("x", "y"))
     columns = len(pairs) + 2
-    figure, axes = plt.subplots(2, columns, figsize=(2.3 * columns, 4.8), layout="constrained")
+    figure, axes = plt.subplots(2, columns, figsize=(2.7 * columns, 5.4), layout="constrained")
     for column, (first, second) in enumerate(pairs):
-        spans = [3.5 * found.truth.sigma(name).item() for name in (first, second)]
+        spans = [4.0e3 * found.truth.sigma(name).item() for name in (first, second)]
         for row, bunch in enumerate((found.truth, found.bunch)):
             panel = axes[row, column]
-            values = [getattr(bunch, name).detach().numpy() for name in (first, second)]
+            values = [1e3 * getattr(bunch, name).detach().numpy() for name in (first, second)]
             panel.hist2d(*values, bins=60, range=[(-span, span) for span in spans], cmap="magma")
-            panel.set(xlabel=first, xticks=[], yticks=[])
-            panel.set_ylabel(second, labelpad=1)
+            panel.set(xlabel=LABELS[first])
+            panel.set_ylabel(LABELS[second], labelpad=1)
     for column, name in enumerate(LINES, start=len(pairs)):
-        for row, picture in enumerate(found.pictures[name]):
+        width, height = (1e3 * found.ranges[name][-1]).tolist()
+        for row, pictures in enumerate(found.pictures[name]):
             panel = axes[row, column]
-            panel.imshow(picture[-1].T.numpy(), origin="lower", cmap="magma", aspect="auto")
-            panel.set(xticks=[], yticks=[], xlabel=f"screen, {name}")
-    axes[0, 0].set_title("true", loc="left")
-    axes[1, 0].set_title("found", loc="left")
-    figure.savefig(path, dpi=150)
+            picture = pictures[-1].T.numpy()
+            extent = (-width, width, -height, height)
+            panel.imshow(picture, extent=extent, origin="lower", cmap="magma", aspect="auto")
+            panel.set(xlabel="x [mm]", title=f"screen, {name}")
+            panel.set_ylabel("y [mm]", labelpad=1)
+    for row, name in enumerate(("true", "found")):
+        axes[row, 0].set_title(name, loc="left", fontweight="bold")
+    figure.savefig(path, dpi=120)
     plt.close(figure)
 
 
