@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +23,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    return f"seed: {config.getoption('--seed')}, torch {torch.__version__}, threads 2"
+    threads = torch.get_num_threads()
+    return f"seed: {config.getoption('--seed')}, torch {torch.__version__}, threads {threads}"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    torch.set_num_threads(2)
-    if not torch.cuda.is_available():  # read when Triton is first imported, by whoever it is
-        os.environ.setdefault("TRITON_INTERPRET", "1")
+    # threads that share a core wait for each other at every operation
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    torch.set_num_threads(2 if alone else 1)
     if not torch.cuda.is_available():  # read when Triton is first imported, by whoever it is
         os.environ.setdefault("TRITON_INTERPRET", "1")
 
@@ -41,6 +43,15 @@ def strict_world(request: pytest.FixtureRequest) -> None:
     np.random.seed(seed)
     torch.manual_seed(seed)
     assert torch.get_default_dtype() == torch.float32, "an earlier test changed the default dtype"
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Two threads, for what divides its work among them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,8 @@ from sc_bridge.memory.predict import Predictor, Setting
 from sc_bridge.memory.trace import AllocationTrace
 from sc_bridge.memory.workspace import GREEN_OCTANTS, solve_bytes
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 ROOT = Path(__file__).resolve().parents[2]
 # What the plan promises.
 PREDICTION = 0.05

@@ -7,6 +7,8 @@ import torch
 
 from sc_bridge.elements import Bunch, Cavity, Drift, Quadrupole, Reference, XYShift, blocks, buffers
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 REFERENCE = Reference.from_kinetic_energy(938.272e6, 1.0, 160e6)
 N = 1000
 

@@ -11,6 +11,8 @@ from sc_bridge import elements
 from sc_bridge.elements import Bunch, Element, Reference, blocks, kernels, program
 from sc_bridge.elements.passing import move_through
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 # Of coordinates and their gradients; lengths of paths, of order 1, are added and taken off.
 ROUNDOFF = {torch.float64: 1e-14, torch.float32: 1e-5}
 # Of gradients by what all particles share: sums of some thousand terms, which partly cancel in

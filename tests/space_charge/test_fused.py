@@ -17,6 +17,8 @@ from sc_bridge.elements.space_charge.compiled import Compiled
 from space_charge.bunches import PROTON_MASS, change_of_momenta, gaussian_bunch
 from space_charge.fused_and_plain import FUSED, GRID, PLAIN, RANGES, compare, outcome
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 
 @pytest.fixture(params=["compiled", "torch"], autouse=True)
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:

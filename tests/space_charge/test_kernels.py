@@ -22,6 +22,8 @@ from sc_bridge.elements.space_charge import (
 )
 from space_charge.bunches import gaussian_bunch
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 ROOT = Path(__file__).resolve().parents[2]
 PARTICLES, NODES, KICKS = 300_000, 48, 20
 # Pages, small tensors and the work space of torch; a kick that kept one more row of numbers a
