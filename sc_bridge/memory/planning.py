@@ -152,8 +152,8 @@ def plan(
 
     Cost: seconds, and a few megabytes, whatever the size of the run.
     Validity: within 5 % for tensors; work space and Green functions are an upper limit.
-    Bunches that monitors keep are not counted. Where there are apertures, particles are taken
-    to get lost.
+    The outgoing bunch is taken to be kept until the gradients are there; bunches that monitors
+    keep are not counted. Where there are apertures, particles are taken to get lost.
     """
     size = size_of(sequence, bunch, n_particles, grid)
     limit = None if budget is None else positive_bytes(budget)

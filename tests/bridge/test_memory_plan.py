@@ -146,10 +146,14 @@ def test_a_loss_may_be_a_number():
     (row,) = plan(sequence, bunch, adjoint=scb.StoreStates(), loss=lambda b: b.sigma_x).choices
     start = bunch.replace(coordinates=bunch.coordinates.clone().requires_grad_())
 
+    kept: list[scb.Bunch] = []
+
     def size():
-        return scb.track(sequence, start).sigma_x
+        kept.append(scb.track(sequence, start))  # as one who looks at the bunch later
+        return kept[-1].sigma_x
 
     size()  # Green functions
+    kept.clear()
     found = observe(size, [start.coordinates, sequence["qf"].k1], [start.coordinates])
     peak = max(found.peak_forward, found.peak_backward) + bunch.coordinates.nbytes
     assert row.tensors == pytest.approx(peak, rel=PREDICTION)
