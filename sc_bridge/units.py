@@ -160,6 +160,7 @@ def _known(name: str) -> bool:
 
 def _hint(name: str) -> str:
     common = [p + u for u in ("eV", "m", "V", "Hz", "s", "rad") for p in ("", *"munkMGT")]
+    common += [p + "B" for p in ("k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti")]
     near = [unit for unit in common if unit.lower() == name.lower()]
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 

@@ -6,9 +6,7 @@ import dataclasses
 import json
 import os
 import re
-import time
 import xml.etree.ElementTree as ElementTree
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -370,28 +368,6 @@ def test_a_later_run_leaves_no_file_of_an_earlier_one(outcome, tmp_path):
             output.write(run)
     content = json.loads((tmp_path / "results.json").read_text())
     assert {path.name for path in tmp_path.iterdir()} == {*content["files"], "notes.csv"}
-
-
-def test_two_runs_at_a_time_leave_the_files_of_one(tmp_path, monkeypatch):
-    names = ("moments.csv", "envelopes.png", "report.html", "results.json")
-    replace = os.replace
-
-    def slowly(source, target):
-        time.sleep(0.02)
-        replace(source, target)
-
-    def publish(run):
-        working = tmp_path / run
-        working.mkdir()
-        for name in names:
-            (working / name).write_text(json.dumps({"files": names, "run": run}))
-        results.Output(tmp_path / "out", working)._publish(names)
-
-    monkeypatch.setattr("os.replace", slowly)
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(publish, "abc"))
-    found = {json.loads((tmp_path / "out" / name).read_text())["run"] for name in names}
-    assert len(found) == 1
 
 
 def test_a_list_of_files_that_is_a_trick_removes_nothing(outcome, tmp_path):

@@ -43,6 +43,8 @@ REFUSED = [
     ("2 s", "m", "has the unit 's'"),
     ("160 MeV", "m", "has the unit 'MeV'"),
     ("160 Mev", "eV", "unknown unit 'Mev'.*did you mean 'meV' or 'MeV'"),
+    ("8 KB", "B", "unknown unit 'KB'.*did you mean 'kB'"),
+    ("8 gib", "B", "unknown unit 'gib'.*did you mean 'GiB'"),
     ("2 furlongers", "m", "unknown unit 'furlongers'"),
     ("2 pi mm mrad", "m", "unknown unit 'pi'"),
     ("5 rad", "", "has the unit 'rad'"),
