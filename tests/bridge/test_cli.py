@@ -185,8 +185,9 @@ def test_a_full_output_is_one_line(folder):
 def test_a_signal_in_the_middle_leaves_nothing(folder, number, code):
     edit(folder, "n_particles = 200", "n_particles = 200_000")
     process = program("run", "study.toml", cwd=folder)
-    limit = time.monotonic() + 60
-    while not list(folder.glob(".sc-bridge-*")) and time.monotonic() < limit:
+    limit = time.monotonic() + 240
+    while not list(folder.glob(".sc-bridge-*")):
+        assert time.monotonic() < limit, "it has not begun"
         time.sleep(0.05)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
