@@ -11,6 +11,7 @@ side is `triton_operations`.
 """
 
 # ruff: noqa: E501
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
 # Triton compiles these functions: they know neither keyword-only arguments nor exceptions.
 import triton  # pyright: ignore[reportMissingImports]
 import triton.language as tl  # pyright: ignore[reportMissingImports]
