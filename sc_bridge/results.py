@@ -211,8 +211,8 @@ def keep_inputs(study: Study, folder: Path) -> None:
 
 def _inputs(study: Study) -> list[Path]:
     """Files that a study reads."""
-    bunch = study.model.bunch.file
-    return [study.path, *study.lattice_paths, *([study.path.parent / bunch] if bunch else [])]
+    bunch = [] if study.bunch_path is None else [study.bunch_path]
+    return [study.path, *study.lattice_paths, *bunch]
 
 
 def check_targets(study: Study, targets: Iterable[Path]) -> None:
@@ -223,12 +223,15 @@ def check_targets(study: Study, targets: Iterable[Path]) -> None:
     StudyError
         With the file's name, or as `output_folder`.
     """
+    inputs, folders = _inputs(study), set()
     for target in targets:
-        if is_one_of(target, _inputs(study)):
+        if is_one_of(target, inputs):
             raise StudyError(
                 f"{study.path}: {target} would be read and written: choose another --output"
             )
-        with output_folder(target.parent):
+        folders.add(target.parent)
+    for folder in folders:
+        with output_folder(folder):
             pass
 
 

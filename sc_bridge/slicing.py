@@ -11,12 +11,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from sc_bridge.elements import Element
 
-from .counts import whole_number
+from .counts import is_whole, whole_number
 from .errors import LatticeError
 from .splitting import Splitting, kick_weights
 from .units import to_si
@@ -166,8 +165,7 @@ def weights_in(element: Element, slicing: Slicing, splitting: Splitting) -> list
         If the rule gives no number of kicks, or one of the kicks would have no length.
     """
     number = slicing.kicks(element)
-    whole = isinstance(number, Integral) and not isinstance(number, bool)
-    if not whole or not 1 <= number <= _MOST_KICKS:
+    if not is_whole(number) or not 1 <= number <= _MOST_KICKS:
         raise LatticeError(
             f"slicing: {slicing!r} gives {element.label} {number!r} kicks: "
             f"must be a whole number from 1 to {_MOST_KICKS}"
@@ -219,7 +217,7 @@ def is_slicing(value: Any) -> bool:
 def _as_rule(value: Any, key: str) -> AnySlicing:
     if is_slicing(value):
         return value
-    if isinstance(value, Integral) and not isinstance(value, bool):
+    if is_whole(value):
         return KicksPerElement(int(value))
     if isinstance(value, str) or hasattr(value, "magnitude"):
         return MaxSpacing(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -175,9 +176,10 @@ def make_bunch(
     """
     section = study.model.bunch
     values = {wanted.field: wanted.tensor for wanted in inputs if wanted.section == "bunch"}
-    if section.file is not None:
+    if study.bunch_path is not None:
         given = None if study.model.reference is None else sequence.reference.to("cpu")
-        bunch = _read(study, given, n_particles or section.n_particles, values.get("intensity"))
+        number, intensity = n_particles or section.n_particles, values.get("intensity")
+        bunch = _read(study, study.bunch_path, given, number, intensity)
         return bunch.to(study.dtype).to(study.model.device)
     arguments: dict[str, Any] = {
         name: values.get(name, getattr(section, name)) for name in section.shape
@@ -200,10 +202,15 @@ def make_bunch(
     return bunch.to(study.model.device)
 
 
-def _read(study: Study, given: Reference | None, n_particles: int | None, intensity: Any) -> Bunch:
+def _read(
+    study: Study,
+    path: Path,
+    given: Reference | None,
+    n_particles: int | None,
+    intensity: Any,
+) -> Bunch:
     """Bunch of the study's file, or its first particles, with another intensity if wanted."""
     section = study.model.bunch
-    path = study.path.parent / str(section.file)
     try:
         bunch = read_bunch(path, format=section.format, reference=given)
     except ScBridgeError as error:

@@ -40,11 +40,10 @@ def fingerprint(study: Study, lattice: Lattice, *more: Any) -> str:
     settings = json.dumps([study.raw, more, versions()], sort_keys=True, default=str)
     digest = hashlib.sha256(settings.encode())
     digest.update(repr(content).encode())
-    if study.model.bunch.file is not None:
-        path = study.path.parent / study.model.bunch.file
-        if path.is_file():
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+    bunch = study.bunch_path
+    if bunch is not None and bunch.is_file():
+        with bunch.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
 

@@ -118,6 +118,11 @@ class Study:
         return [self.path.parent / name for name in self.model.lattice.file]
 
     @property
+    def bunch_path(self) -> Path | None:
+        name = self.model.bunch.file
+        return None if name is None else self.path.parent / name
+
+    @property
     def dtype(self) -> torch.dtype:
         return getattr(torch, self.model.dtype)
 
