@@ -18,6 +18,10 @@ with warnings.catch_warnings():
     from beamphysics import ParticleGroup
 
 LOST = 3
+# Through SI units and back: a few roundings of float64.
+ROUNDING = 1e-14
+# ASCII with 13 digits.
+PRINTED = 1e-11
 
 
 def make(species="proton", n_particles=20, dtype=torch.float64, **energy):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -48,10 +49,23 @@ def strict_world(request: pytest.FixtureRequest) -> None:
 @pytest.fixture
 def two_threads() -> Iterator[None]:
     """Two threads, for what divides its work among them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
+    with threads(2):
+        yield
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread: two wait for each other longer than a few hundred particles take."""
+    with threads(1):
+        yield
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
     yield
-    torch.set_num_threads(threads)
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 import zipfile
 
 import h5py
@@ -11,18 +10,9 @@ import numpy as np
 import pytest
 import sdds
 import torch
-
-import sc_bridge as scb
-
-with warnings.catch_warnings():
-    # matplotlib warns of what the library's colour maps do
-    warnings.filterwarnings("ignore", "The set_under function")
 from bunch_makers import elegant_columns, make, write_sdds
 
-# Through SI units and back: a few roundings of float64.
-ROUNDING = 1e-14
-# ASCII with 13 digits.
-PRINTED = 1e-11
+import sc_bridge as scb
 
 
 @pytest.fixture

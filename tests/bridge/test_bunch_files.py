@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
-
 import h5py
 import numpy as np
 import pytest
 import torch
+from bunch_makers import LOST, ROUNDING, ParticleGroup, group_of, make
 from scipy.constants import c as C_LIGHT
 from scipy.constants import e as CHARGE
 
 import sc_bridge as scb
-
-with warnings.catch_warnings():
-    # matplotlib warns of what the library's colour maps do
-    warnings.filterwarnings("ignore", "The set_under function")
-    from beamphysics import ParticleGroup
-from bunch_makers import LOST, group_of, make
-
-# Through SI units and back: a few roundings of float64.
-ROUNDING = 1e-14
-# ASCII with 13 digits.
-PRINTED = 1e-11
 
 
 @pytest.fixture

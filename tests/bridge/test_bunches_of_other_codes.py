@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 
 import h5py
 import numpy as np
@@ -11,22 +10,22 @@ import pytest
 import sdds
 import torch
 import xobjects as xo
+from bunch_makers import (
+    PRINTED,
+    ROUNDING,
+    ParticleGroup,
+    assert_same,
+    elegant_columns,
+    group_of,
+    living,
+    make,
+    write_sdds,
+)
 from scipy.constants import c as C_LIGHT
 from scipy.constants import e as CHARGE
 
 import sc_bridge as scb
 from sc_bridge.xsuite import particles_from
-
-with warnings.catch_warnings():
-    # matplotlib warns of what the library's colour maps do
-    warnings.filterwarnings("ignore", "The set_under function")
-    from beamphysics import ParticleGroup
-from bunch_makers import assert_same, elegant_columns, group_of, living, make, write_sdds
-
-# Through SI units and back: a few roundings of float64.
-ROUNDING = 1e-14
-# ASCII with 13 digits.
-PRINTED = 1e-11
 
 
 @pytest.fixture

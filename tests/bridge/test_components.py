@@ -6,13 +6,14 @@ import copy
 import json
 
 import pytest
-import torch
 
 import sc_bridge as scb
 from sc_bridge import cli
 from sc_bridge.study import build_sequence, load_study, make_bunch, run_study
 from sc_bridge.study.inputs import find_inputs
 from sc_bridge.study.limit import Decision
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 # Central differences of float64; clouds that leave a cell have a kink in their second derivative.
 DIFFERENCE = 2e-5
@@ -79,15 +80,6 @@ max_spacing = "0.5 m"
 of = ["sigma_x"]
 with_respect_to = {names}
 """
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Two threads wait for each other longer than a few hundred particles take."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)

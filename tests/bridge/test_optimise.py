@@ -12,7 +12,6 @@ import time
 import tomllib
 
 import pytest
-import torch
 from command_runs import OPTIMISE, interrupt_after, names, refuses, run
 
 from sc_bridge import cli
@@ -21,14 +20,7 @@ from sc_bridge.study import load_study, run_study
 from sc_bridge.study.limit import Decision
 from study_texts import PERIOD, PSB, write_study
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Two threads wait for each other longer than a few particles take."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(autouse=True)
